@@ -1,0 +1,53 @@
+//===- Frontend.h - A model file to the cnn dialect -----------------------===//
+//
+// The language's front door: parses a `.cnn` file and what it imports, and
+// elaborates one of its models to a `cnn.model`.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef HALCYON_COMPILER_DSL_FRONTEND_H
+#define HALCYON_COMPILER_DSL_FRONTEND_H
+
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/OwningOpRef.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace halcyon::dsl {
+
+struct FrontendOptions {
+  /// Parameters of the model, as `--set classes=10` gives them.
+  std::vector<std::pair<std::string, std::string>> set;
+  /// Shapes of inputs, as `--shape image=1,3,320,480`; -1 is an open batch.
+  std::vector<std::pair<std::string, std::vector<int64_t>>> shapes;
+  /// The model to compile; empty for the only or last one of the file.
+  std::string model;
+  /// Where `import` looks after the importing file's own folder.
+  std::vector<std::string> importPaths;
+};
+
+/// Parses `path` and elaborates its model into a module that holds one
+/// `cnn.model`. Every mistake found is reported to `errs`; null if there was
+/// one. The cnn, arith and math dialects must be registered in `context`.
+mlir::OwningOpRef<mlir::ModuleOp>
+compileModelFile(llvm::StringRef path, mlir::MLIRContext &context,
+                 const FrontendOptions &options, llvm::raw_ostream &errs);
+
+/// The same for text that lies in no file; `name` stands for it in messages.
+mlir::OwningOpRef<mlir::ModuleOp>
+compileModelText(llvm::StringRef text, llvm::StringRef name,
+                 mlir::MLIRContext &context, const FrontendOptions &options,
+                 llvm::raw_ostream &errs);
+
+/// Parses `path` and prints it to `os` in a canonical form, which parses to
+/// the same tree again. Fails, with reports to `errs`, on a syntax error.
+mlir::LogicalResult printModelFileAst(llvm::StringRef path,
+                                      llvm::raw_ostream &os,
+                                      llvm::raw_ostream &errs);
+
+} // namespace halcyon::dsl
+
+#endif // HALCYON_COMPILER_DSL_FRONTEND_H
