@@ -1,0 +1,195 @@
+//===- Cnn.cpp - The cnn dialect, its attributes and interfaces -----------===//
+
+#include "dialects/cnn/Cnn.h"
+
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+namespace halcyon::cnn {
+
+bool differInLayoutOnly(TypeRange l, TypeRange r) {
+  if (l.size() != r.size())
+    return false;
+  for (auto [a, b] : llvm::zip(l, r)) {
+    auto s = dyn_cast<RankedTensorType>(a), t = dyn_cast<RankedTensorType>(b);
+    if (!s || !t || s.getShape() != t.getShape() ||
+        s.getElementType() != t.getElementType())
+      return false;
+  }
+  return true;
+}
+
+RankedTensorType tensorType(MLIRContext *context, ArrayRef<int64_t> shape) {
+  SmallVector<int64_t> sizes(shape);
+  for (int64_t &size : sizes)
+    if (size < 0)
+      size = ShapedType::kDynamic;
+  return RankedTensorType::get(sizes, Float32Type::get(context));
+}
+
+std::string shapeText(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  if (!tensor)
+    return "?";
+  std::string text;
+  // A lone dimension is a vector of weights; otherwise the first is the batch.
+  for (int64_t size : tensor.getShape().drop_front(tensor.getRank() > 1))
+    text += (text.empty() ? "" : "x") +
+            (ShapedType::isDynamic(size) ? "N" : std::to_string(size));
+  return text;
+}
+
+LayerLocation layerLocation(Location loc) {
+  LayerLocation result;
+  loc->walk([&](Location part) {
+    if (auto name = dyn_cast<NameLoc>(part)) {
+      if (result.path.empty())
+        result.path = name.getName().str();
+    } else if (auto file = dyn_cast<FileLineColLoc>(part)) {
+      if (result.line == 0) {
+        result.file = file.getFilename().str();
+        result.line = file.getLine();
+        result.column = file.getColumn();
+      }
+    }
+    return WalkResult::advance();
+  });
+  return result;
+}
+
+//===----------------------------------------------------------------------===//
+// Layout
+//===----------------------------------------------------------------------===//
+
+/// The block of "nchw16c", 1 for "nchw" and "nhwc", 0 for anything else.
+static int64_t parseBlock(StringRef order) {
+  if (order == "nchw" || order == "nhwc")
+    return 1;
+  int64_t block = 0;
+  if (!order.consume_front("nchw") || !order.consume_back("c") ||
+      order.getAsInteger(10, block) || block < 2 || block > 64)
+    return 0;
+  return block;
+}
+
+int64_t LayoutAttr::getBlock() const { return parseBlock(getOrder()); }
+
+bool LayoutAttr::hasHalo() const {
+  return llvm::any_of(getHalo(), [](int64_t h) { return h != 0; });
+}
+
+LayoutAttr LayoutAttr::get(MLIRContext *context, StringRef order) {
+  return get(context, order, {0, 0, 0, 0}, 0);
+}
+
+LayoutAttr LayoutAttr::withHalo(ArrayRef<int64_t> halo) const {
+  return get(getContext(), getOrder(), halo, getChannels());
+}
+
+LayoutAttr LayoutAttr::withChannels(int64_t channels) const {
+  return get(getContext(), getOrder(), getHalo(), channels);
+}
+
+std::string LayoutAttr::blocked(int64_t block) {
+  return "nchw" + std::to_string(block) + "c";
+}
+
+LogicalResult LayoutAttr::verify(function_ref<InFlightDiagnostic()> emitError,
+                                 StringRef order, ArrayRef<int64_t> halo,
+                                 int64_t channels) {
+  if (parseBlock(order) == 0)
+    return emitError() << "unknown layout '" << order
+                       << "'; there are nchw, nhwc and blocked ones such as "
+                          "nchw16c";
+  if (halo.size() != 4 || llvm::any_of(halo, [](int64_t h) { return h < 0; }))
+    return emitError() << "halo is four sizes: top, left, bottom, right";
+  if (channels < 0)
+    return emitError() << "channels is negative";
+  return success();
+}
+
+void LayoutAttr::print(AsmPrinter &printer) const {
+  printer << "<\"" << getOrder() << "\"";
+  if (hasHalo()) {
+    printer << ", halo = [";
+    llvm::interleaveComma(getHalo(), printer);
+    printer << "]";
+  }
+  if (getChannels())
+    printer << ", channels = " << getChannels();
+  printer << ">";
+}
+
+Attribute LayoutAttr::parse(AsmParser &parser, Type) {
+  std::string order;
+  SmallVector<int64_t> halo;
+  int64_t channels = 0;
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseLess() || parser.parseString(&order))
+    return {};
+  while (succeeded(parser.parseOptionalComma())) {
+    if (succeeded(parser.parseOptionalKeyword("halo"))) {
+      if (parser.parseEqual() ||
+          parser.parseCommaSeparatedList(AsmParser::Delimiter::Square, [&] {
+            return parser.parseInteger(halo.emplace_back());
+          }))
+        return {};
+    } else if (parser.parseKeyword("channels") || parser.parseEqual() ||
+               parser.parseInteger(channels)) {
+      return {};
+    }
+  }
+  if (halo.empty())
+    halo.assign(4, 0);
+  if (parser.parseGreater())
+    return {};
+  return parser.getChecked<LayoutAttr>(loc, parser.getContext(),
+                                       StringRef(order),
+                                       ArrayRef<int64_t>(halo), channels);
+}
+
+LayoutAttr layoutOf(Type type) {
+  auto tensor = cast<RankedTensorType>(type);
+  if (auto layout = dyn_cast_or_null<LayoutAttr>(tensor.getEncoding()))
+    return layout;
+  return LayoutAttr::get(type.getContext(), "nchw");
+}
+
+RankedTensorType withLayout(Type type, LayoutAttr layout) {
+  auto tensor = cast<RankedTensorType>(type);
+  return RankedTensorType::get(tensor.getShape(), tensor.getElementType(),
+                               layout);
+}
+
+int64_t ScheduleAttr::param(StringRef name, int64_t otherwise) const {
+  auto value = getParams().getAs<IntegerAttr>(name);
+  return value ? value.getInt() : otherwise;
+}
+
+void CnnDialect::initialize() {
+  registerAttributes();
+  registerGraphOps();
+  registerConvOps();
+  registerPoolOps();
+  registerNormOps();
+  registerMapOps();
+  registerShapeOps();
+  registerLinearOps();
+  registerWeightOps();
+}
+
+} // namespace halcyon::cnn
+
+#include "dialects/cnn/CnnDialect.cpp.inc"
+#include "dialects/cnn/CnnEnums.cpp.inc"
+#include "dialects/cnn/CnnInterfaces.cpp.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialects/cnn/CnnAttrs.cpp.inc"
+
+void halcyon::cnn::CnnDialect::registerAttributes() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "dialects/cnn/CnnAttrs.cpp.inc"
+      >();
+}

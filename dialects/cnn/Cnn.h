@@ -1,0 +1,70 @@
+//===- Cnn.h - The cnn dialect --------------------------------------------===//
+//
+// What a convolutional network computes. The families of operations are in
+// Conv.h, Pool.h and so on; CnnOps.h includes them all.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef HALCYON_DIALECTS_CNN_CNN_H
+#define HALCYON_DIALECTS_CNN_CNN_H
+
+#include "dialects/cnn/Layer.h"
+
+#include "mlir/Bytecode/BytecodeOpInterface.h"
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/BuiltinTypes.h"
+#include "mlir/IR/Dialect.h"
+#include "mlir/IR/DialectImplementation.h"
+#include "mlir/IR/OpDefinition.h"
+#include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/SymbolTable.h"
+#include "mlir/Interfaces/InferTypeOpInterface.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+
+namespace halcyon::cnn {
+
+/// The window of the input that one output element reads, per axis (y, x).
+/// Identity where size and stride are 1.
+struct Window {
+  int64_t size[2] = {1, 1}; ///< taps, dilation counted in
+  int64_t stride[2] = {1, 1};
+  int64_t pad[2] = {0, 0}; ///< top, left
+  bool global = false;     ///< reads the whole map
+};
+
+/// Whether types are pairwise equal but for their encodings.
+bool differInLayoutOnly(mlir::TypeRange l, mlir::TypeRange r);
+
+/// A tensor of the given logical shape; an outermost -1 is the batch.
+mlir::RankedTensorType tensorType(mlir::MLIRContext *context,
+                                  llvm::ArrayRef<int64_t> shape);
+
+/// "64x56x56": the shape without the batch, as messages show it.
+std::string shapeText(mlir::Type type);
+
+/// The parts of a layer's location: its path and where it stands.
+struct LayerLocation {
+  std::string path; ///< "layer1.0.conv1", empty where there is none
+  std::string file;
+  unsigned line = 0, column = 0;
+};
+LayerLocation layerLocation(mlir::Location loc);
+
+} // namespace halcyon::cnn
+
+#include "dialects/cnn/CnnDialect.h.inc"
+#include "dialects/cnn/CnnEnums.h.inc"
+#define GET_ATTRDEF_CLASSES
+#include "dialects/cnn/CnnAttrs.h.inc"
+#include "dialects/cnn/CnnInterfaces.h.inc"
+
+namespace halcyon::cnn {
+
+/// The layout of a tensor type; "nchw" without halo where it has no encoding.
+LayoutAttr layoutOf(mlir::Type type);
+mlir::RankedTensorType withLayout(mlir::Type type, LayoutAttr layout);
+
+} // namespace halcyon::cnn
+
+#endif // HALCYON_DIALECTS_CNN_CNN_H

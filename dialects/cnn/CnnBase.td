@@ -1,0 +1,200 @@
+//===- CnnBase.td - The cnn dialect, its attributes and interfaces --------===//
+
+#ifndef HALCYON_CNN_BASE
+#define HALCYON_CNN_BASE
+
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/EnumAttr.td"
+include "mlir/IR/OpBase.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def Cnn_Dialect : Dialect {
+  let name = "cnn";
+  let cppNamespace = "::halcyon::cnn";
+  let summary = "What a convolutional network computes";
+  let description = [{
+    Layers as operations on tensors of logical shape N x C x H x W (or N x C).
+    The batch N may be dynamic; every other size is known. The layers carry the
+    names and attributes that they have in the language. A tensor type without
+    an encoding is dense and row-major; `#cnn.layout` says how else it lies in
+    memory.
+  }];
+  let useDefaultAttributePrinterParser = 1;
+  let dependentDialects = [
+    "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"
+  ];
+  let extraClassDeclaration = [{
+    void registerAttributes();
+    void registerGraphOps();
+    void registerConvOps();
+    void registerPoolOps();
+    void registerNormOps();
+    void registerMapOps();
+    void registerShapeOps();
+    void registerLinearOps();
+    void registerWeightOps();
+  }];
+}
+
+//===----------------------------------------------------------------------===//
+// Attributes
+//===----------------------------------------------------------------------===//
+
+class Cnn_Attr<string name, string attrMnemonic> : AttrDef<Cnn_Dialect, name> {
+  let mnemonic = attrMnemonic;
+}
+
+def Cnn_LayoutAttr : Cnn_Attr<"Layout", "layout"> {
+  let summary = "How a tensor of logical shape NCHW lies in memory";
+  let description = [{
+    `"nchw"`, `"nhwc"`, or `"nchw16c"` (any block): channels in blocks, the
+    block innermost; lanes past the channel count hold zero. `halo` is a border
+    of zeros (top, left, bottom, right) that the producer writes, so that a
+    convolution reads its padding from memory. `channels`, where not 0, is the
+    channel count of the buffer that this value is a slice of.
+
+    ```mlir
+    tensor<?x64x56x56xf32, #cnn.layout<"nchw16c", halo = [1, 1, 1, 1], channels = 256>>
+    ```
+  }];
+  let parameters = (ins
+    StringRefParameter<"order of the dimensions">:$order,
+    ArrayRefParameter<"int64_t", "top, left, bottom, right">:$halo,
+    "int64_t":$channels
+  );
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// Channels per block: 16 for "nchw16c", 1 for the others.
+    int64_t getBlock() const;
+    bool isBlocked() const { return getBlock() > 1; }
+    bool hasHalo() const;
+    static LayoutAttr get(::mlir::MLIRContext *context, ::llvm::StringRef order);
+    LayoutAttr withHalo(::llvm::ArrayRef<int64_t> halo) const;
+    LayoutAttr withChannels(int64_t channels) const;
+    static std::string blocked(int64_t block);
+  }];
+}
+
+def Cnn_ScheduleAttr : Cnn_Attr<"Schedule", "schedule"> {
+  let summary = "The algorithm of a kernel and the parameters of its schedule";
+  let description = [{
+    ```mlir
+    #cnn.schedule<"direct", {tile_co = 2, tile_x = 14}>
+    ```
+  }];
+  let parameters = (ins StringRefParameter<"algorithm">:$algorithm,
+                        "::mlir::DictionaryAttr":$params);
+  let assemblyFormat = "`<` $algorithm `,` $params `>`";
+  let extraClassDeclaration = [{
+    /// The parameter, or `otherwise` where the schedule does not give it.
+    int64_t param(::llvm::StringRef name, int64_t otherwise = 0) const;
+  }];
+}
+
+def Cnn_PadMode : I32EnumAttr<"PadMode", "what a convolution reads outside", [
+    I32EnumAttrCase<"zero", 0>, I32EnumAttrCase<"reflect", 1>,
+    I32EnumAttrCase<"replicate", 2>, I32EnumAttrCase<"circular", 3>]> {
+  let cppNamespace = "::halcyon::cnn";
+}
+
+def Cnn_AutoPad : I32EnumAttr<"AutoPad", "padding that depends on sizes", [
+    I32EnumAttrCase<"none", 0>, I32EnumAttrCase<"same", 1>,
+    I32EnumAttrCase<"same_upper", 2>, I32EnumAttrCase<"same_lower", 3>]> {
+  let cppNamespace = "::halcyon::cnn";
+}
+
+//===----------------------------------------------------------------------===//
+// Interfaces
+//===----------------------------------------------------------------------===//
+
+def Cnn_LayerOpInterface : OpInterface<"LayerOpInterface"> {
+  let cppNamespace = "::halcyon::cnn";
+  let description = [{An operation that is a layer of the language. See Layer.h.}];
+  let methods = [
+    StaticInterfaceMethod<"The parameters of the layer, in positional order.",
+      "::halcyon::cnn::LayerSignature", "layerSignature">,
+    StaticInterfaceMethod<[{
+      Makes the operation from bound arguments, after checking them and
+      reporting mistakes in the user's terms. The results are the layer's.}],
+      "::mlir::FailureOr<::llvm::SmallVector<::mlir::Value>>", "buildLayer",
+      (ins "::halcyon::cnn::LayerContext &":$context)>
+  ];
+}
+
+def Cnn_ComputeOpInterface : OpInterface<"ComputeOpInterface"> {
+  let cppNamespace = "::halcyon::cnn";
+  let description = [{An operation that computes values from values.}];
+  let methods = [
+    InterfaceMethod<[{
+      Floating-point operations per image by the layer's definition, a
+      multiply-add as two.}],
+      "double", "getFlops", (ins), "", "return 0;">,
+    InterfaceMethod<[{
+      Whether the operation has a structure of its own, so that at most one
+      such operation is in a kernel. Elementwise operations have none.}],
+      "bool", "isAnchor", (ins), "", "return true;">,
+    InterfaceMethod<[{
+      The window that an output element reads, for the receptive field.}],
+      "::halcyon::cnn::Window", "getWindow", (ins), "",
+      "return ::halcyon::cnn::Window();">,
+    InterfaceMethod<[{
+      The flow is only a matter of memory (reshaping, concatenation).}],
+      "bool", "movesDataOnly", (ins), "", "return false;">
+  ];
+}
+
+def Cnn_WeightOpInterface : OpInterface<"WeightOpInterface"> {
+  let cppNamespace = "::halcyon::cnn";
+  let description = [{
+    An operation on weights alone, evaluated when the program is made.
+  }];
+  let methods = [
+    InterfaceMethod<[{
+      Computes the results from the operands, all dense, row-major f32.
+      `results` have their sizes. Must not depend on anything else.}],
+      "::mlir::LogicalResult", "evaluate",
+      (ins "::llvm::ArrayRef<::llvm::ArrayRef<float>>":$operands,
+           "::llvm::ArrayRef<::llvm::MutableArrayRef<float>>":$results)>
+  ];
+}
+
+//===----------------------------------------------------------------------===//
+// Operation classes
+//===----------------------------------------------------------------------===//
+
+class Cnn_Op<string mnemonic, list<Trait> traits = []>
+    : Op<Cnn_Dialect, mnemonic, traits>;
+
+/// The result type follows from the operands; types are compatible when they
+/// differ in layout alone.
+def Cnn_InferType : InferTypeOpAdaptorBase<[{
+    static bool isCompatibleReturnTypes(::mlir::TypeRange l,
+                                        ::mlir::TypeRange r) {
+      return ::halcyon::cnn::differInLayoutOnly(l, r);
+    }
+  }]>;
+
+/// An operation from tensors to one tensor.
+class Cnn_TensorOp<string mnemonic, list<Trait> traits = []>
+    : Cnn_Op<mnemonic, traits # [Pure, Cnn_InferType]> {
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat =
+    "operands attr-dict `:` functional-type(operands, results)";
+}
+
+/// A layer of the language with a structure of its own.
+class Cnn_Layer<string mnemonic, list<string> computeMethods,
+                list<Trait> traits = []>
+    : Cnn_TensorOp<mnemonic, traits # [
+        DeclareOpInterfaceMethods<Cnn_LayerOpInterface>,
+        DeclareOpInterfaceMethods<Cnn_ComputeOpInterface, computeMethods>]>;
+
+/// An operation on weights, evaluated when the program is made.
+class Cnn_WeightArithmeticOp<string mnemonic, list<Trait> traits = []>
+    : Cnn_TensorOp<mnemonic, traits # [
+        DeclareOpInterfaceMethods<Cnn_WeightOpInterface>]>;
+
+#endif // HALCYON_CNN_BASE

@@ -1,0 +1,57 @@
+//===- Graph.td - Models, their ports, and fused groups -------------------===//
+
+include "CnnBase.td"
+
+def Cnn_ModelOp : Cnn_Op<"model", [Symbol, IsolatedFromAbove, NoTerminator,
+                                   SingleBlock]> {
+  let summary = "A network";
+  let arguments = (ins SymbolNameAttr:$sym_name);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$sym_name attr-dict-with-keyword $body";
+}
+
+def Cnn_InputOp : Cnn_Op<"input", []> {
+  let summary = "An input of the model";
+  let description = [{
+    `image`, where present, says how a picture becomes this input:
+    `resize` (i64), `mean`, `std` (arrays of f64 per channel), `scale` (f64).
+  }];
+  let arguments = (ins StrAttr:$name, OptionalAttr<DictionaryAttr>:$image);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$name attr-dict `:` type($result)";
+}
+
+def Cnn_OutputOp : Cnn_Op<"output", []> {
+  let summary = "An output of the model";
+  let description = [{`labels` holds the text of the label file, a line each.}];
+  let arguments = (ins AnyRankedTensor:$value, StrAttr:$name,
+                       OptionalAttr<StrAttr>:$labels);
+  let assemblyFormat = "$value $name attr-dict `:` type($value)";
+}
+
+def Cnn_FusedOp : Cnn_Op<"fused", [Pure, SingleBlock, IsolatedFromAbove]> {
+  let summary = "Operations that run as one kernel";
+  let description = [{
+    The region holds at most one operation with structure and elementwise
+    operations before and after it, still reading as the layers that they are.
+    `schedule` and `reason` come from `cnn-choose-algorithm`.
+
+    ```mlir
+    %y = cnn.fused %x, %w, %b : (...) -> ... {
+    ^bb0(%a: tensor<...>, %v: tensor<...>, %c: tensor<...>):
+      %0 = cnn.conv %a, %v, %c {pad = array<i64: 1, 1, 1, 1>} : ...
+      %1 = cnn.map "relu" %0 : ... { ... }
+      cnn.yield %1 : tensor<...>
+    }
+    ```
+  }];
+  let arguments = (ins Variadic<AnyRankedTensor>:$inputs,
+                       OptionalAttr<Cnn_ScheduleAttr>:$schedule,
+                       OptionalAttr<StrAttr>:$reason);
+  let results = (outs Variadic<AnyRankedTensor>:$results);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = [{
+    $inputs attr-dict `:` functional-type($inputs, results) $body
+  }];
+  let hasVerifier = 1;
+}

@@ -1,0 +1,237 @@
+//===- Weights.cpp - Arithmetic on weights --------------------------------===//
+
+#include "dialects/cnn/Weights.h"
+#include "dialects/cnn/Support.h"
+
+#include <cmath>
+
+using namespace mlir;
+
+namespace halcyon::cnn {
+
+static void like(Value value, SmallVectorImpl<Type> &types) {
+  types.push_back(RankedTensorType::get(tensorOf(value).getShape(),
+                                        tensorOf(value).getElementType()));
+}
+
+//===----------------------------------------------------------------------===//
+// Folding
+//===----------------------------------------------------------------------===//
+
+LogicalResult NormScaleOp::inferReturnTypes(MLIRContext *, std::optional<Location>,
+                                            Adaptor adaptor,
+                                            SmallVectorImpl<Type> &types) {
+  like(adaptor.getWeight(), types);
+  return success();
+}
+LogicalResult NormScaleOp::evaluate(ArrayRef<ArrayRef<float>> in,
+                                    ArrayRef<MutableArrayRef<float>> out) {
+  double eps = getEps().convertToDouble();
+  for (size_t i = 0; i < out[0].size(); ++i)
+    out[0][i] = in[0][i] / std::sqrt(in[1][i] + eps);
+  return success();
+}
+
+LogicalResult NormShiftOp::inferReturnTypes(MLIRContext *, std::optional<Location>,
+                                            Adaptor adaptor,
+                                            SmallVectorImpl<Type> &types) {
+  like(adaptor.getBias(), types);
+  return success();
+}
+LogicalResult NormShiftOp::evaluate(ArrayRef<ArrayRef<float>> in,
+                                    ArrayRef<MutableArrayRef<float>> out) {
+  for (size_t i = 0; i < out[0].size(); ++i)
+    out[0][i] = double(in[0][i]) - double(in[1][i]) * in[2][i];
+  return success();
+}
+
+LogicalResult ScaleFilterOp::inferReturnTypes(MLIRContext *,
+                                              std::optional<Location>,
+                                              Adaptor adaptor,
+                                              SmallVectorImpl<Type> &types) {
+  like(adaptor.getWeight(), types);
+  return success();
+}
+LogicalResult ScaleFilterOp::evaluate(ArrayRef<ArrayRef<float>> in,
+                                      ArrayRef<MutableArrayRef<float>> out) {
+  auto type = tensorOf(getWeight());
+  int64_t axis = getAxis(), size = type.getDimSize(axis), inner = 1;
+  for (int64_t s : type.getShape().drop_front(axis + 1))
+    inner *= s;
+  int64_t perGroup = type.getDimSize(0) / getGroups();
+  for (int64_t i = 0, count = out[0].size(); i < count; ++i) {
+    int64_t index = i / inner % size;
+    if (axis == 1)
+      index += i / (inner * size) / perGroup * size;
+    out[0][i] = in[0][i] * in[1][index];
+  }
+  return success();
+}
+
+LogicalResult AffineBiasOp::inferReturnTypes(MLIRContext *,
+                                             std::optional<Location>,
+                                             Adaptor adaptor,
+                                             SmallVectorImpl<Type> &types) {
+  like(adaptor.getBias(), types);
+  return success();
+}
+LogicalResult AffineBiasOp::evaluate(ArrayRef<ArrayRef<float>> in,
+                                     ArrayRef<MutableArrayRef<float>> out) {
+  for (size_t i = 0; i < out[0].size(); ++i)
+    out[0][i] = double(in[0][i]) * in[1][i] + in[2][i];
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// winograd_filter
+//===----------------------------------------------------------------------===//
+
+/// G of F(2x2, 3x3) and F(4x4, 3x3), rows of three.
+static ArrayRef<double> filterTransform(int64_t m) {
+  static const double two[] = {1, 0, 0, .5, .5, .5, .5, -.5, .5, 0, 0, 1};
+  static const double four[] = {1. / 4,  0,       0,       -1. / 6, -1. / 6,
+                                -1. / 6, -1. / 6, 1. / 6,  -1. / 6, 1. / 24,
+                                1. / 12, 1. / 6,  1. / 24, -1. / 12, 1. / 6,
+                                0,       0,       1};
+  return m == 2 ? ArrayRef<double>(two) : ArrayRef<double>(four);
+}
+
+LogicalResult WinogradFilterOp::inferReturnTypes(MLIRContext *,
+                                                 std::optional<Location>,
+                                                 Adaptor adaptor,
+                                                 SmallVectorImpl<Type> &types) {
+  auto w = tensorOf(adaptor.getWeight());
+  int64_t m = adaptor.getM();
+  if (w.getRank() != 4 || w.getDimSize(2) != 3 || w.getDimSize(3) != 3 ||
+      (m != 2 && m != 4))
+    return failure();
+  types.push_back(RankedTensorType::get(
+      {w.getDimSize(0), w.getDimSize(1), m + 2, m + 2}, w.getElementType()));
+  return success();
+}
+LogicalResult WinogradFilterOp::evaluate(ArrayRef<ArrayRef<float>> in,
+                                         ArrayRef<MutableArrayRef<float>> out) {
+  int64_t m = getM(), n = m + 2;
+  ArrayRef<double> g = filterTransform(m);
+  for (size_t f = 0; f < in[0].size() / 9; ++f) {
+    const float *w = in[0].data() + f * 9;
+    float *u = out[0].data() + f * n * n;
+    double rows[6][3]; // G w
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t j = 0; j < 3; ++j)
+        rows[i][j] = g[i * 3] * w[j] + g[i * 3 + 1] * w[3 + j] +
+                     g[i * 3 + 2] * w[6 + j];
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t j = 0; j < n; ++j)
+        u[i * n + j] = rows[i][0] * g[j * 3] + rows[i][1] * g[j * 3 + 1] +
+                       rows[i][2] * g[j * 3 + 2];
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// pack
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// One dimension of a packed weight: `count` steps along the source's
+/// dimension `dim`, each of `step` elements.
+struct PackedDim {
+  int dim;
+  int64_t count, step;
+};
+} // namespace
+
+/// The dimensions that a tag describes, outermost first.
+static FailureOr<SmallVector<PackedDim>> parseTag(StringRef tag,
+                                                  ArrayRef<int64_t> shape) {
+  static const StringRef letters = "oihw";
+  SmallVector<PackedDim> dims;
+  SmallVector<int64_t> covered(shape.size(), 1); // elements below, per dim
+  // Innermost first, so that blocks are known before what counts them.
+  std::string rest = tag.str();
+  while (!rest.empty()) {
+    char c = rest.back();
+    rest.pop_back();
+    size_t dim = letters.find(llvm::toLower(c));
+    if (dim == StringRef::npos || dim >= shape.size())
+      return failure();
+    int64_t count = 0, scale = 1;
+    while (!rest.empty() && llvm::isDigit(rest.back())) {
+      count += (rest.back() - '0') * scale;
+      scale *= 10;
+      rest.pop_back();
+    }
+    if (count == 0)
+      count = (shape[dim] + covered[dim] - 1) / covered[dim];
+    dims.push_back({(int)dim, count, covered[dim]});
+    covered[dim] *= count;
+  }
+  for (auto [size, covers] : llvm::zip(shape, covered))
+    if (covers < size)
+      return failure();
+  std::reverse(dims.begin(), dims.end());
+  return dims;
+}
+
+LogicalResult PackOp::inferReturnTypes(MLIRContext *, std::optional<Location>,
+                                       Adaptor adaptor,
+                                       SmallVectorImpl<Type> &types) {
+  auto w = tensorOf(adaptor.getWeight());
+  auto dims = parseTag(adaptor.getTag(), w.getShape());
+  if (failed(dims))
+    return failure();
+  SmallVector<int64_t> shape;
+  for (const PackedDim &dim : *dims)
+    shape.push_back(dim.count);
+  types.push_back(RankedTensorType::get(shape, w.getElementType()));
+  return success();
+}
+
+LogicalResult PackOp::evaluate(ArrayRef<ArrayRef<float>> in,
+                               ArrayRef<MutableArrayRef<float>> out) {
+  ArrayRef<int64_t> shape = tensorOf(getWeight()).getShape();
+  auto dims = parseTag(getTag(), shape);
+  if (failed(dims))
+    return failure();
+  SmallVector<int64_t> sourceStride(shape.size(), 1);
+  for (int i = (int)shape.size() - 2; i >= 0; --i)
+    sourceStride[i] = sourceStride[i + 1] * shape[i + 1];
+  size_t rank = dims->size();
+  SmallVector<int64_t> index(rank, 0), at(shape.size(), 0);
+  const PackedDim &inner = dims->back();
+  // An odometer over all but the innermost dimension.
+  for (size_t o = 0; o < out[0].size(); o += inner.count) {
+    int64_t base = 0;
+    bool inside = true;
+    for (size_t d = 0; d < shape.size(); ++d) {
+      base += at[d] * sourceStride[d];
+      inside &= at[d] < shape[d];
+    }
+    for (int64_t i = 0; i < inner.count; ++i) {
+      bool there = inside && at[inner.dim] + i * inner.step < shape[inner.dim];
+      out[0][o + i] =
+          there ? in[0][base + i * inner.step * sourceStride[inner.dim]] : 0.0f;
+    }
+    for (int d = (int)rank - 2; d >= 0; --d) {
+      at[(*dims)[d].dim] += (*dims)[d].step;
+      if (++index[d] < (*dims)[d].count)
+        break;
+      at[(*dims)[d].dim] -= (*dims)[d].step * (*dims)[d].count;
+      index[d] = 0;
+    }
+  }
+  return success();
+}
+
+void CnnDialect::registerWeightOps() {
+  addOperations<
+#define GET_OP_LIST
+#include "dialects/cnn/Weights.cpp.inc"
+      >();
+}
+
+} // namespace halcyon::cnn
+
+#define GET_OP_CLASSES
+#include "dialects/cnn/Weights.cpp.inc"
