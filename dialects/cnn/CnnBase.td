@@ -78,6 +78,31 @@ def Cnn_LayoutAttr : Cnn_Attr<"Layout", "layout"> {
   }];
 }
 
+def Cnn_PackedAttr : Cnn_Attr<"Packed", "packed"> {
+  let summary = "How a weight lies in memory, in the order a kernel reads it";
+  let description = [{
+    `tag` lists the dimensions in memory, outermost first. A lower-case letter
+    is a whole dimension (`o`, `i`, `h`, `w` are dimensions 0 to 3); a capital
+    counts blocks of a dimension, and a number before a lower-case letter gives
+    the block: `OIhw16i16o` is O/16 x I/16 x KH x KW x 16 x 16. What a block
+    lacks is zero. With `winograd = m`, the 3x3 filters are stored transformed
+    for output tiles of m x m: h and w are m + 2.
+
+    ```mlir
+    tensor<64x64x3x3xf32, #cnn.packed<"hwOIi16o", winograd = 4>>
+    ```
+  }];
+  let parameters = (ins StringRefParameter<"dimensions in memory">:$tag,
+                        "int64_t":$winograd);
+  let hasCustomAssemblyFormat = 1;
+  let extraClassDeclaration = [{
+    /// The sizes in memory, outermost first; empty where the tag does not fit.
+    ::llvm::SmallVector<int64_t> physicalShape(
+        ::llvm::ArrayRef<int64_t> logical) const;
+    static PackedAttr get(::mlir::MLIRContext *context, ::llvm::StringRef tag);
+  }];
+}
+
 def Cnn_ScheduleAttr : Cnn_Attr<"Schedule", "schedule"> {
   let summary = "The algorithm of a kernel and the parameters of its schedule";
   let description = [{

@@ -83,7 +83,7 @@ LogicalResult AffineBiasOp::evaluate(ArrayRef<ArrayRef<float>> in,
 }
 
 //===----------------------------------------------------------------------===//
-// winograd_filter
+// The Winograd transform of filters
 //===----------------------------------------------------------------------===//
 
 /// G of F(2x2, 3x3) and F(4x4, 3x3), rows of three.
@@ -96,26 +96,14 @@ static ArrayRef<double> filterTransform(int64_t m) {
   return m == 2 ? ArrayRef<double>(two) : ArrayRef<double>(four);
 }
 
-LogicalResult WinogradFilterOp::inferReturnTypes(MLIRContext *,
-                                                 std::optional<Location>,
-                                                 Adaptor adaptor,
-                                                 SmallVectorImpl<Type> &types) {
-  auto w = tensorOf(adaptor.getWeight());
-  int64_t m = adaptor.getM();
-  if (w.getRank() != 4 || w.getDimSize(2) != 3 || w.getDimSize(3) != 3 ||
-      (m != 2 && m != 4))
-    return failure();
-  types.push_back(RankedTensorType::get(
-      {w.getDimSize(0), w.getDimSize(1), m + 2, m + 2}, w.getElementType()));
-  return success();
-}
-LogicalResult WinogradFilterOp::evaluate(ArrayRef<ArrayRef<float>> in,
-                                         ArrayRef<MutableArrayRef<float>> out) {
-  int64_t m = getM(), n = m + 2;
+/// G g transpose(G) of every 3x3 filter g.
+static std::vector<float> transformFilters(ArrayRef<float> filters, int64_t m) {
+  int64_t n = m + 2;
   ArrayRef<double> g = filterTransform(m);
-  for (size_t f = 0; f < in[0].size() / 9; ++f) {
-    const float *w = in[0].data() + f * 9;
-    float *u = out[0].data() + f * n * n;
+  std::vector<float> result(filters.size() / 9 * n * n);
+  for (size_t f = 0; f < filters.size() / 9; ++f) {
+    const float *w = filters.data() + f * 9;
+    float *u = result.data() + f * n * n;
     double rows[6][3]; // G w
     for (int64_t i = 0; i < n; ++i)
       for (int64_t j = 0; j < 3; ++j)
@@ -126,7 +114,7 @@ LogicalResult WinogradFilterOp::evaluate(ArrayRef<ArrayRef<float>> in,
         u[i * n + j] = rows[i][0] * g[j * 3] + rows[i][1] * g[j * 3 + 1] +
                        rows[i][2] * g[j * 3 + 2];
   }
-  return success();
+  return result;
 }
 
 //===----------------------------------------------------------------------===//
@@ -174,24 +162,68 @@ static FailureOr<SmallVector<PackedDim>> parseTag(StringRef tag,
   return dims;
 }
 
-LogicalResult PackOp::inferReturnTypes(MLIRContext *, std::optional<Location>,
-                                       Adaptor adaptor,
-                                       SmallVectorImpl<Type> &types) {
-  auto w = tensorOf(adaptor.getWeight());
-  auto dims = parseTag(adaptor.getTag(), w.getShape());
-  if (failed(dims))
-    return failure();
-  SmallVector<int64_t> shape;
-  for (const PackedDim &dim : *dims)
-    shape.push_back(dim.count);
-  types.push_back(RankedTensorType::get(shape, w.getElementType()));
+SmallVector<int64_t> PackedAttr::physicalShape(ArrayRef<int64_t> logical) const {
+  SmallVector<int64_t> sizes(logical), shape;
+  if (getWinograd() && sizes.size() == 4)
+    sizes[2] = sizes[3] = getWinograd() + 2;
+  auto dims = parseTag(getTag(), sizes);
+  if (succeeded(dims))
+    for (const PackedDim &dim : *dims)
+      shape.push_back(dim.count);
+  return shape;
+}
+
+PackedAttr PackedAttr::get(MLIRContext *context, StringRef tag) {
+  return get(context, tag, 0);
+}
+
+void PackedAttr::print(AsmPrinter &printer) const {
+  printer << "<\"" << getTag() << "\"";
+  if (getWinograd())
+    printer << ", winograd = " << getWinograd();
+  printer << ">";
+}
+
+Attribute PackedAttr::parse(AsmParser &parser, Type) {
+  std::string tag;
+  int64_t winograd = 0;
+  if (parser.parseLess() || parser.parseString(&tag))
+    return {};
+  if (succeeded(parser.parseOptionalComma()) &&
+      (parser.parseKeyword("winograd") || parser.parseEqual() ||
+       parser.parseInteger(winograd)))
+    return {};
+  if (parser.parseGreater())
+    return {};
+  return PackedAttr::get(parser.getContext(), tag, winograd);
+}
+
+LogicalResult PackOp::verify() {
+  auto type = tensorOf(getResult());
+  auto packed = dyn_cast_or_null<PackedAttr>(type.getEncoding());
+  if (!differInLayoutOnly(getWeight().getType(), getType()) || !packed)
+    return emitOpError("packs a weight without changing its shape");
+  int64_t m = packed.getWinograd();
+  if (m && ((m != 2 && m != 4) || type.getRank() != 4 ||
+            type.getDimSize(2) != 3 || type.getDimSize(3) != 3))
+    return emitOpError("transforms 3x3 filters for tiles of 2 or 4");
+  if (packed.physicalShape(type.getShape()).empty())
+    return emitOpError("tag '") << packed.getTag() << "' does not fit the shape";
   return success();
 }
 
 LogicalResult PackOp::evaluate(ArrayRef<ArrayRef<float>> in,
                                ArrayRef<MutableArrayRef<float>> out) {
-  ArrayRef<int64_t> shape = tensorOf(getWeight()).getShape();
-  auto dims = parseTag(getTag(), shape);
+  SmallVector<int64_t> shape(tensorOf(getWeight()).getShape());
+  auto packed = cast<PackedAttr>(tensorOf(getResult()).getEncoding());
+  ArrayRef<float> source = in[0];
+  std::vector<float> transformed;
+  if (int64_t m = packed.getWinograd()) {
+    transformed = transformFilters(source, m);
+    source = transformed;
+    shape[2] = shape[3] = m + 2;
+  }
+  auto dims = parseTag(packed.getTag(), shape);
   if (failed(dims))
     return failure();
   SmallVector<int64_t> sourceStride(shape.size(), 1);
@@ -211,7 +243,7 @@ LogicalResult PackOp::evaluate(ArrayRef<ArrayRef<float>> in,
     for (int64_t i = 0; i < inner.count; ++i) {
       bool there = inside && at[inner.dim] + i * inner.step < shape[inner.dim];
       out[0][o + i] =
-          there ? in[0][base + i * inner.step * sourceStride[inner.dim]] : 0.0f;
+          there ? source[base + i * inner.step * sourceStride[inner.dim]] : 0.0f;
     }
     for (int d = (int)rank - 2; d >= 0; --d) {
       at[(*dims)[d].dim] += (*dims)[d].step;

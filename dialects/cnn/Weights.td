@@ -42,23 +42,17 @@ def Cnn_AffineBiasOp : Cnn_WeightArithmeticOp<"affine_bias"> {
                        AnyRankedTensor:$shift);
 }
 
-def Cnn_WinogradFilterOp : Cnn_WeightArithmeticOp<"winograd_filter"> {
-  let summary = "O x C x 3 x 3 to O x C x (m+2) x (m+2): G g transpose(G)";
-  let description = [{
-    Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, 2015,
-    for output tiles of m x m.
-  }];
-  let arguments = (ins AnyRankedTensor:$weight, I64Attr:$m);
-}
-
-def Cnn_PackOp : Cnn_WeightArithmeticOp<"pack"> {
+def Cnn_PackOp : Cnn_Op<"pack", [Pure,
+    DeclareOpInterfaceMethods<Cnn_WeightOpInterface>]> {
   let summary = "A weight in the order in which a kernel reads it";
   let description = [{
-    `tag` lists the result's dimensions, outermost first. A lower-case letter
-    is a whole dimension (`o`, `i`, `h`, `w` are dimensions 0 to 3); a capital
-    counts blocks of a dimension, and a number before a lower-case letter gives
-    the block: `OIhw16i16o` is O/16 x I/16 x KH x KW x 16 x 16. What a block
-    lacks is filled with zeros.
+    The result has the operand's shape and a `#cnn.packed` encoding.
+
+    The filter transform is Lavin and Gray, Fast Algorithms for Convolutional
+    Neural Networks, 2015: G g transpose(G).
   }];
-  let arguments = (ins AnyRankedTensor:$weight, StrAttr:$tag);
+  let arguments = (ins AnyRankedTensor:$weight);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$weight attr-dict `:` type($weight) `to` type($result)";
+  let hasVerifier = 1;
 }

@@ -1,0 +1,127 @@
+//===- Kernel.h - What every kernel answers -------------------------------===//
+//
+// A kernel is one algorithm for one kind of fused group: when it applies, which
+// layouts it reads and writes, how its weights are packed, what it costs, its
+// schedule, and its Halide pipeline. Passes and tools ask through this
+// interface and know no single kernel. No Halide header is needed here.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef HALCYON_COMPILER_KERNELS_KERNEL_H
+#define HALCYON_COMPILER_KERNELS_KERNEL_H
+
+#include "compiler/targets/Target.h"
+#include "dialects/cnn/CnnOps.h"
+#include "dialects/cnn/Geometry.h"
+
+namespace halcyon {
+
+class KernelBuilder;
+
+/// The region of a cnn.fused or exec.kernel operation, as kernels see it:
+/// an anchor (or none), elementwise operations before it (prologue) and after
+/// it (epilogue).
+class Group {
+public:
+  explicit Group(mlir::Block &block);
+
+  mlir::Block &block() const { return body; }
+  /// The operation with structure; null for an elementwise chain.
+  mlir::Operation *anchor() const { return anchorOp; }
+  template <typename Op> Op anchorAs() const {
+    return mlir::dyn_cast_or_null<Op>(anchorOp);
+  }
+  mlir::MutableArrayRef<mlir::BlockArgument> inputs() const {
+    return body.getArguments();
+  }
+  mlir::OperandRange outputs() const {
+    return body.getTerminator()->getOperands();
+  }
+  /// Whether maps feed the anchor from a block argument.
+  bool hasPrologue() const;
+  /// Whether a block argument is a weight: no operand with a batch dimension.
+  static bool isWeight(mlir::Value value);
+
+private:
+  mlir::Block &body;
+  mlir::Operation *anchorOp = nullptr;
+};
+
+/// A complete assignment of layouts: one entry per block argument (null for
+/// weights and for tensors of rank other than 4) and per output. An operand's
+/// halo is the least that the kernel needs; the buffer may have more.
+struct LayoutChoice {
+  llvm::SmallVector<cnn::LayoutAttr> inputs, outputs;
+};
+
+/// An algorithm.
+class Kernel {
+public:
+  virtual ~Kernel();
+
+  /// As schedules, `--algorithm` and reports name it: "direct", "winograd4".
+  virtual llvm::StringRef name() const = 0;
+
+  /// Whether it computes this group on this target; `why` says why not.
+  virtual bool handles(const Group &group, const Target &target,
+                       std::string &why) const = 0;
+
+  /// The layouts that it can run with, best first.
+  virtual llvm::SmallVector<LayoutChoice> layouts(const Group &group,
+                                                  const Target &target) const = 0;
+
+  /// How it wants the weight `input` in memory; null: dense, as it is named.
+  /// `choice` is the layout assignment that was taken. The default packs
+  /// vectors of channels to whole blocks where the output is blocked.
+  virtual cnn::PackedAttr packing(const Group &group, unsigned input,
+                                  const LayoutChoice &choice,
+                                  const Target &target) const;
+
+  /// The schedule that it takes where nobody chose another.
+  virtual cnn::ScheduleAttr schedule(const Group &group,
+                                     const Target &target) const = 0;
+
+  /// Seconds for one image on all of the target's cores.
+  virtual double cost(const Group &group, const Target &target) const = 0;
+
+  /// Makes the Halide pipeline. Types in the group have their final layouts.
+  virtual void build(KernelBuilder &builder) const = 0;
+};
+
+/// All kernels, in a fixed order.
+llvm::ArrayRef<const Kernel *> allKernels();
+/// The kernel of a name; null where there is none.
+const Kernel *findKernel(llvm::StringRef name);
+
+/// Puts a kernel into the registry: `static RegisterKernel<DirectConv> direct;`
+void registerKernel(std::unique_ptr<Kernel> kernel);
+template <typename K> struct RegisterKernel {
+  RegisterKernel() { registerKernel(std::make_unique<K>()); }
+};
+
+//===----------------------------------------------------------------------===//
+// Helpers for kernels' answers
+//===----------------------------------------------------------------------===//
+
+/// The same order for every rank-4 value of the group; anchor operands listed
+/// in `halo` get that halo.
+LayoutChoice uniformLayout(const Group &group, llvm::StringRef order);
+
+/// `{name, {key = value, ...}}` as a schedule.
+cnn::ScheduleAttr
+makeSchedule(mlir::MLIRContext *context, llvm::StringRef name,
+             llvm::ArrayRef<std::pair<llvm::StringRef, int64_t>> params);
+
+/// Seconds that a roofline gives: arithmetic at `efficiency` of the peak
+/// against bytes at the rate of the level that holds them.
+double rooflineSeconds(const Target &target, double flops, double bytes,
+                       double efficiency);
+
+/// Bytes of all inputs and outputs of the group per image, weights included.
+double groupBytes(const Group &group);
+/// Operations of all layers in the group per image.
+double groupFlops(const Group &group);
+
+} // namespace halcyon
+
+#endif // HALCYON_COMPILER_KERNELS_KERNEL_H

@@ -1,0 +1,39 @@
+//===- Target.h - The machine that a program is made for ------------------===//
+
+#ifndef HALCYON_COMPILER_TARGETS_TARGET_H
+#define HALCYON_COMPILER_TARGETS_TARGET_H
+
+#include "llvm/ADT/StringRef.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace halcyon {
+
+/// What kernels and the cost model know of a machine. Sizes in bytes, rates
+/// per second.
+struct Target {
+  std::string name;         ///< as `--target` says it: "x86-64-avx512"
+  std::string halide;       ///< Halide's target string
+  std::string triple;       ///< LLVM's
+  std::string cpu;          ///< LLVM's, for the host program
+  std::string cpuFeatures;  ///< LLVM feature names that kernels need, by spaces
+  int lanes = 16;           ///< f32 lanes of a vector
+  int registers = 32;       ///< vector registers
+  int cores = 2;
+  int64_t l1 = 32 << 10, l2 = 1 << 20, l3 = 16 << 20; ///< l1, l2 per core
+  double flops = 200e9;     ///< f32, one core, a multiply-add as two
+  double l2Bandwidth = 80e9; ///< one core
+  double bandwidth = 18e9;   ///< memory, one core
+  double totalBandwidth = 30e9; ///< memory, all cores
+  double callSeconds = 1e-6;    ///< starting a parallel loop
+};
+
+/// The target of a name, or the machine's own for "host" or "". Nothing where
+/// the name is unknown; `known` then lists what there is.
+std::optional<Target> findTarget(llvm::StringRef name, std::string &known);
+
+} // namespace halcyon
+
+#endif // HALCYON_COMPILER_TARGETS_TARGET_H
