@@ -1,0 +1,57 @@
+//===- session.h - A program made ready to run -----------------------------===//
+
+#ifndef HALCYON_RUNTIME_SESSION_H
+#define HALCYON_RUNTIME_SESSION_H
+
+#include "halcyon/halcyon.h"
+#include "memory.h"
+#include "threads.h"
+
+#include <HalideRuntime.h>
+
+namespace halcyon {
+
+struct CallTime {
+  uint64_t Runs = 0;
+  uint64_t TotalNs = 0;
+  uint64_t MinNs = 0;
+};
+
+} // namespace halcyon
+
+/// Every view has its buffer descriptor, and every call its argument list, for
+/// as long as the session lives: a run is one indirect call per kernel.
+struct halcyon_session {
+  const halcyon_program *Program = nullptr;
+  halcyon::Allocator Memory;
+  halcyon::MappedWeights WeightsFile;
+  const uint8_t *Weights = nullptr;
+  uint8_t *Arena = nullptr;
+  uint64_t ArenaBytes = 0;
+  uint32_t Batch = 0;
+
+  halide_buffer_t *Buffers = nullptr;   ///< one per view
+  halide_dimension_t *Dims = nullptr;   ///< HALCYON_MAX_RANK per view
+  uint8_t *OfImage = nullptr;           ///< per view: belongs to an image function
+  void **Arguments = nullptr;           ///< of all calls, one after another
+  uint64_t *FirstArgument = nullptr;    ///< per call
+  const void **Inputs = nullptr;
+  void **Outputs = nullptr;
+  halcyon::CallTime *Times = nullptr;   ///< per call of function 0
+  bool Profiling = false;
+
+  halcyon::ThreadContext *Contexts = nullptr;
+  unsigned NumThreads = 1;
+  void *UserContext = nullptr; ///< what args[0] of every kernel points to
+  halcyon::ThreadPool Pool;
+
+  void (*Print)(void *, const char *) = nullptr;
+  void *PrintSelf = nullptr;
+
+  std::atomic<bool> Entered{false};
+  std::atomic<bool> KernelSpoke{false}; ///< a kernel's message is, or is being, stored
+  halcyon_error Error = {};
+  char KernelText[200] = {};
+};
+
+#endif // HALCYON_RUNTIME_SESSION_H

@@ -1,0 +1,315 @@
+//===- threads.cpp - Worker threads and parallel loops ---------------------===//
+
+#include "threads.h"
+
+#include <climits>
+#include <cstdio>
+#include <linux/futex.h>
+#include <new>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+using namespace halcyon;
+
+//===----------------------------------------------------------------------===//
+// The system
+//===----------------------------------------------------------------------===//
+
+/// Sleeps while *Word is Expected. May return early.
+static void futexWait(void *Word, uint32_t Expected) {
+  syscall(SYS_futex, Word, FUTEX_WAIT_PRIVATE, Expected, nullptr, nullptr, 0);
+}
+
+static void futexWake(void *Word) {
+  syscall(SYS_futex, Word, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+}
+
+/// Tells the core that this is a polling loop.
+static inline void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+  asm volatile("pause");
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+static uint64_t nowNs() {
+  timespec Time;
+  clock_gettime(CLOCK_MONOTONIC, &Time);
+  return uint64_t(Time.tv_sec) * 1000000000u + uint64_t(Time.tv_nsec);
+}
+
+/// The first CPU of the core that Cpu belongs to; Cpu itself where unknown.
+static int coreOf(int Cpu) {
+  char Path[96];
+  snprintf(Path, sizeof(Path), "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", Cpu);
+  int First = Cpu;
+  if (FILE *File = fopen(Path, "re")) {
+    if (fscanf(File, "%d", &First) != 1)
+      First = Cpu;
+    fclose(File);
+  }
+  return First;
+}
+
+unsigned halcyon::allowedCpus(int *Cpus, unsigned Capacity, unsigned &Cores) {
+  cpu_set_t Allowed, Taken;
+  CPU_ZERO(&Allowed);
+  CPU_ZERO(&Taken);
+  Cores = 0;
+  if (sched_getaffinity(0, sizeof(Allowed), &Allowed))
+    return 0;
+  unsigned Count = 0;
+  for (int Siblings = 0; Siblings != 2; ++Siblings) {
+    cpu_set_t Seen;
+    CPU_ZERO(&Seen);
+    for (int Cpu = 0; Cpu < CPU_SETSIZE && Count < Capacity; ++Cpu) {
+      if (!CPU_ISSET(Cpu, &Allowed) || CPU_ISSET(Cpu, &Taken))
+        continue;
+      if (!Siblings) {
+        int Core = coreOf(Cpu);
+        if (Core < 0 || Core >= CPU_SETSIZE || CPU_ISSET(Core, &Seen))
+          continue;
+        CPU_SET(Core, &Seen);
+      }
+      CPU_SET(Cpu, &Taken);
+      Cpus[Count++] = Cpu;
+    }
+    if (!Siblings)
+      Cores = Count;
+  }
+  return Count;
+}
+
+static void pinThisThread(int Cpu) {
+  cpu_set_t Set;
+  CPU_ZERO(&Set);
+  CPU_SET(Cpu, &Set);
+  sched_setaffinity(0, sizeof(Set), &Set); // where refused, the thread floats
+}
+
+//===----------------------------------------------------------------------===//
+// Starting and stopping
+//===----------------------------------------------------------------------===//
+
+/// Sessions of one process take cores in turn, so that they do not meet.
+static std::atomic<unsigned> NextCpu{0};
+
+bool ThreadPool::start(const Allocator &Memory, ThreadContext *Contexts, unsigned Threads,
+                       unsigned SpinUs, unsigned Flags) {
+  Ranges = static_cast<Range *>(Memory.allocate(sizeof(Range) * Threads, alignof(Range)));
+  if (!Ranges)
+    return false;
+  NumThreads = Threads;
+
+  int Cpus[CPU_SETSIZE];
+  unsigned Cores;
+  unsigned NumCpus = allowedCpus(Cpus, CPU_SETSIZE, Cores);
+  // With more threads than CPUs, one that polls keeps another from working.
+  SpinNs = Threads <= NumCpus ? uint64_t(SpinUs ? SpinUs : 100) * 1000 : 0;
+
+  bool Pin = !(Flags & HALCYON_NO_PINNING) && Threads > 1 && Threads <= NumCpus;
+  if (Pin) {
+    int CallerCpu = sched_getcpu();
+    if (Flags & HALCYON_PIN_CALLER)
+      pinThisThread(CallerCpu = Cpus[0]);
+    unsigned Kept = 0;
+    for (unsigned I = 0; I != NumCpus; ++I)
+      if (Cpus[I] != CallerCpu)
+        Cpus[Kept++] = Cpus[I];
+    NumCpus = Kept;
+  }
+  unsigned First = Pin && NumCpus > Threads - 1 ? NextCpu.fetch_add(Threads - 1) : 0;
+
+  for (unsigned I = 0; I != Threads; ++I) {
+    Range &Worker = *new (&Ranges[I]) Range;
+    Worker.Pool = this;
+    Worker.Context = &Contexts[I];
+    if (Pin && I > 0)
+      Worker.Cpu = Cpus[(First + I - 1) % NumCpus];
+  }
+  for (Started = 1; Started != Threads; ++Started)
+    if (!startWorker(Ranges[Started]))
+      return false;
+  return true;
+}
+
+bool ThreadPool::startWorker(Range &Worker) {
+  // The host's signals are the host's threads' business.
+  sigset_t All, Before;
+  sigfillset(&All);
+  pthread_sigmask(SIG_SETMASK, &All, &Before);
+  int Failed = pthread_create(&Worker.Thread, nullptr, workerMain, &Worker);
+  pthread_sigmask(SIG_SETMASK, &Before, nullptr);
+  if (!Failed)
+    pthread_setname_np(Worker.Thread, "halcyon");
+  return !Failed;
+}
+
+void ThreadPool::stop(const Allocator &Memory) {
+  if (!Ranges)
+    return;
+  Stopping.store(true);
+  wakeSleepers(1, Started);
+  for (unsigned I = 1; I < Started; ++I)
+    pthread_join(Ranges[I].Thread, nullptr);
+  Memory.release(Ranges, sizeof(Range) * NumThreads);
+  Ranges = nullptr;
+}
+
+//===----------------------------------------------------------------------===//
+// Polling and sleeping
+//===----------------------------------------------------------------------===//
+
+/// How much longer a worker polls while a run is under way: a serial kernel
+/// between two parallel ones should not cost a wake-up.
+static constexpr uint64_t ActiveFactor = 20;
+/// Polls between two looks at the clock.
+static constexpr unsigned PollsPerLook = 64;
+
+void *ThreadPool::workerMain(void *Argument) {
+  Range &Own = *static_cast<Range *>(Argument);
+  Own.Context->InLoop = true;
+  if (Own.Cpu >= 0)
+    pinThisThread(Own.Cpu);
+  Own.Pool->work(Own);
+  return nullptr;
+}
+
+static bool isEmpty(uint64_t Indices) { return uint32_t(Indices) >= uint32_t(Indices >> 32); }
+
+void ThreadPool::work(Range &Own) {
+  uint64_t IdleSince = nowNs();
+  unsigned Polls = 0;
+  for (;;) {
+    if (!isEmpty(Own.Indices.load(std::memory_order_relaxed))) {
+      participate(*Own.Context);
+      IdleSince = nowNs();
+      Polls = 0;
+      continue;
+    }
+    relax();
+    if (++Polls % PollsPerLook)
+      continue;
+    if (Stopping.load(std::memory_order_relaxed))
+      return;
+    uint64_t Limit = Active.load(std::memory_order_relaxed) ? SpinNs * ActiveFactor : SpinNs;
+    if (nowNs() - IdleSince < Limit)
+      continue;
+    sleep(Own);
+    IdleSince = nowNs();
+  }
+}
+
+/// Whoever gives work stores it, then touches `Sleepers`; whoever goes to sleep
+/// touches `Sleepers`, then looks for work. One of them sees the other.
+void ThreadPool::sleep(Range &Own) {
+  Own.Asleep.store(1, std::memory_order_relaxed);
+  Sleepers.fetch_add(1, std::memory_order_acq_rel);
+  while (Own.Asleep.load(std::memory_order_acquire) && !Stopping.load() &&
+         isEmpty(Own.Indices.load(std::memory_order_acquire)))
+    futexWait(&Own.Asleep, 1);
+  Own.Asleep.store(0, std::memory_order_relaxed);
+  Sleepers.fetch_sub(1, std::memory_order_acq_rel);
+}
+
+void ThreadPool::wakeSleepers(unsigned First, unsigned Last) {
+  if (Sleepers.fetch_add(0, std::memory_order_acq_rel) == 0)
+    return;
+  for (unsigned I = First; I < Last; ++I)
+    if (Ranges[I].Asleep.exchange(0, std::memory_order_acq_rel))
+      futexWake(&Ranges[I].Asleep);
+}
+
+void ThreadPool::wake() {
+  if (NumThreads == 1 || SpinNs == 0)
+    return;
+  Active.store(true, std::memory_order_relaxed);
+  wakeSleepers(1, NumThreads);
+}
+
+//===----------------------------------------------------------------------===//
+// Loops
+//===----------------------------------------------------------------------===//
+
+static uint64_t pack(uint32_t Begin, uint32_t End) { return uint64_t(End) << 32 | Begin; }
+
+/// Takes indices, from this thread's range first, until none are left.
+void ThreadPool::participate(ThreadContext &Context) {
+  int32_t Done = 0;
+  for (unsigned K = 0, I = Context.Index; K != NumThreads; ++K, I = I + 1 == NumThreads ? 0 : I + 1) {
+    std::atomic<uint64_t> &Indices = Ranges[I].Indices;
+    uint64_t Seen = Indices.load(std::memory_order_relaxed);
+    while (!isEmpty(Seen)) {
+      // The owner takes from the front, others from the back; a quarter each
+      // time keeps both the count of takings and the last wait small.
+      uint32_t Begin = uint32_t(Seen), End = uint32_t(Seen >> 32);
+      uint32_t Count = (End - Begin + 3) / 4;
+      uint32_t First = K == 0 ? Begin : End - Count;
+      uint64_t Left = K == 0 ? pack(Begin + Count, End) : pack(Begin, First);
+      if (!Indices.compare_exchange_weak(Seen, Left, std::memory_order_acq_rel,
+                                         std::memory_order_relaxed))
+        continue;
+      for (uint32_t J = 0; J != Count && !Error.load(std::memory_order_relaxed); ++J)
+        if (int Result = Body(&Context, int(uint32_t(Min) + First + J), Closure))
+          Error.store(Result, std::memory_order_relaxed);
+      Done += int32_t(Count);
+      Seen = Left;
+    }
+  }
+  // From the subtraction on, the caller may return: nothing of the loop is
+  // touched any more, only the pool.
+  if (Done && Pending.fetch_sub(Done, std::memory_order_seq_cst) == Done &&
+      CallerAsleep.load(std::memory_order_seq_cst))
+    futexWake(&Pending);
+}
+
+void ThreadPool::waitForPending() {
+  uint64_t Since = 0;
+  for (unsigned Polls = 1; Pending.load(std::memory_order_acquire); ++Polls) {
+    relax();
+    if (Polls % PollsPerLook)
+      continue;
+    uint64_t Now = nowNs();
+    if (!Since)
+      Since = Now;
+    if (Now - Since < SpinNs)
+      continue;
+    CallerAsleep.store(1, std::memory_order_seq_cst);
+    while (int32_t Left = Pending.load(std::memory_order_seq_cst))
+      futexWait(&Pending, uint32_t(Left));
+    CallerAsleep.store(0, std::memory_order_relaxed);
+    return;
+  }
+}
+
+int ThreadPool::run(ThreadContext &Context, LoopBody LoopBody, int LoopMin, int Size,
+                    uint8_t *LoopClosure) {
+  if (Size <= 1 || NumThreads == 1 || Context.InLoop) {
+    for (int I = 0; I < Size; ++I)
+      if (int Result = LoopBody(&Context, LoopMin + I, LoopClosure))
+        return Result;
+    return 0;
+  }
+  Context.InLoop = true;
+  Body = LoopBody;
+  Closure = LoopClosure;
+  Min = LoopMin;
+  Error.store(0, std::memory_order_relaxed);
+  Pending.store(Size, std::memory_order_relaxed);
+  // The caller is at work first, so it gets the larger parts: they round up.
+  unsigned Parts = unsigned(Size) < NumThreads ? unsigned(Size) : NumThreads;
+  auto Bound = [&](unsigned I) {
+    return uint32_t((uint64_t(uint32_t(Size)) * I + Parts - 1) / Parts);
+  };
+  for (unsigned I = Parts; I-- != 0;)
+    Ranges[I].Indices.store(pack(Bound(I), Bound(I + 1)), std::memory_order_release);
+  wakeSleepers(1, Parts);
+  participate(Context);
+  waitForPending();
+  Context.InLoop = false;
+  return Error.load(std::memory_order_relaxed);
+}
