@@ -325,7 +325,14 @@ ConvTransposeOp::buildLayer(LayerContext &context) {
     // n * stride cells: what the window overhangs is cut, the odd cell at the
     // end (upper) or the beginning (lower).
     for (int axis : {0, 1}) {
-      int64_t total = dilation[axis] * (kernel[axis] - 1) + 1 - stride[axis];
+      int64_t reach = dilation[axis] * (kernel[axis] - 1);
+      int64_t total = reach + 1 - stride[axis];
+      // The adjoint of a convolution with 'same': its padding at both ends.
+      if (context.word("pad") == "same" && reach % 2 == 0) {
+        pad[axis] = pad[axis + 2] = reach / 2;
+        outputPad[axis] += stride[axis] - 1;
+        continue;
+      }
       if (total < 0) {
         outputPad[axis] -= total;
         total = 0;

@@ -28,7 +28,15 @@ BufferGeometry geometryOf(Type type) {
   ArrayRef<int64_t> shape = tensor.getShape();
   if (auto packed = dyn_cast_or_null<PackedAttr>(tensor.getEncoding()))
     return dense(packed.physicalShape(shape));
-  if (shape.size() != 4 || !tensor.getElementType().isF32())
+  // A decoded picture, height x width x channels of bytes.
+  if (tensor.getElementType().isInteger(8)) {
+    BufferGeometry result;
+    result.dims = {{0, shape[2], 1},
+                   {0, kAtRunTime, shape[2]},
+                   {0, kAtRunTime, kAtRunTime}};
+    return result;
+  }
+  if (shape.size() != 4)
     return dense(shape);
 
   LayoutAttr layout = layoutOf(type);

@@ -29,7 +29,7 @@ struct BufferGeometry {
 
 /// The window that a value of this type is, its halo included: nchw16c is
 /// (lane, x, y, block, n), nchw (x, y, c, n), nhwc (c, x, y, n), rank 2 (c, n),
-/// a weight its physical dimensions. The mins of x and y are -left and -top.
+/// a weight its physical dimensions, a picture of bytes (c, x, y). The mins of x and y are -left and -top.
 BufferGeometry geometryOf(mlir::Type type);
 
 /// The rectangles of the halo: top, bottom, left, right, those that exist.

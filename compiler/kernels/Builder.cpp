@@ -1,0 +1,240 @@
+//===- Builder.cpp - From a group to a Halide pipeline --------------------===//
+
+#include "compiler/kernels/Builder.h"
+#include "dialects/cnn/Support.h"
+
+using namespace mlir;
+using Halide::Expr;
+using Halide::Func;
+using Halide::ImageParam;
+using Halide::Var;
+
+namespace halcyon {
+
+/// Sets what is known of a buffer: all but the batch and run-time sizes.
+static void fix(Halide::OutputImageParam param,
+                const cnn::BufferGeometry &geometry) {
+  for (auto [index, dim] : llvm::enumerate(geometry.dims)) {
+    auto d = param.dim(index);
+    d.set_min((int)dim.min);
+    if (dim.stride != cnn::kAtRunTime)
+      d.set_stride((int)dim.stride);
+    if (dim.extent >= 0)
+      d.set_extent((int)dim.extent);
+  }
+}
+
+/// Whether a buffer of this type begins at a multiple of 64 bytes. The caller's
+/// tensors, which are dense, are only as aligned as the caller made them.
+static bool isBlockAligned(Type type) {
+  auto tensor = cast<RankedTensorType>(type);
+  return isa_and_nonnull<cnn::PackedAttr>(tensor.getEncoding()) ||
+         (tensor.getRank() == 4 && cnn::layoutOf(type).getBlock() >= 16);
+}
+
+KernelBuilder::KernelBuilder(const Group &group, cnn::ScheduleAttr schedule,
+                             const Target &target)
+    : group(group), schedule(schedule), target(target) {
+  for (auto argument : group.inputs()) {
+    auto type = cast<RankedTensorType>(argument.getType());
+    cnn::BufferGeometry geometry = cnn::geometryOf(type);
+    Halide::Type element = type.getElementType().isInteger(8)
+                               ? Halide::UInt(8)
+                               : Halide::Float(32);
+    ImageParam param(element, (int)geometry.dims.size(),
+                     "in" + std::to_string(argument.getArgNumber()));
+    fix(param, geometry);
+    if (isBlockAligned(type))
+      param.set_host_alignment(64);
+    params.emplace(argument.getAsOpaquePointer(), param);
+  }
+}
+
+ImageParam KernelBuilder::input(Value argument) {
+  return params.at(argument.getAsOpaquePointer());
+}
+
+std::vector<Var> KernelBuilder::vars(Type type) const {
+  auto tensor = cast<RankedTensorType>(type);
+  if (tensor.getRank() == 2)
+    return {c, n};
+  cnn::LayoutAttr layout = cnn::layoutOf(type);
+  if (layout.isBlocked())
+    return {c, x, y, cb, n};
+  if (layout.getOrder() == "nhwc")
+    return {c, x, y, n};
+  return {x, y, c, n};
+}
+
+Point KernelBuilder::point(Type type) const {
+  auto tensor = cast<RankedTensorType>(type);
+  if (tensor.getRank() == 2)
+    return {n, Expr(), c, Expr(), Expr()};
+  return {n, cnn::layoutOf(type).isBlocked() ? Expr(cb) : Expr(), c, y, x};
+}
+
+std::vector<Expr> KernelBuilder::coordinates(Type type, const Point &p) const {
+  auto tensor = cast<RankedTensorType>(type);
+  if (auto packed = dyn_cast_or_null<cnn::PackedAttr>(tensor.getEncoding())) {
+    assert(tensor.getRank() == 1 && "only vectors are read at a point");
+    int64_t block = packed.physicalShape(tensor.getShape()).back();
+    if (p.cb.defined())
+      return {p.c, p.cb};
+    return {p.c % (int)block, p.c / (int)block};
+  }
+  cnn::LayoutAttr layout = cnn::layoutOf(type);
+  int64_t block = tensor.getRank() == 4 ? layout.getBlock() : 1;
+  // The point's channel as a whole number, for layouts without blocks.
+  Expr channel = p.c;
+  if (p.cb.defined() && block == 1)
+    channel = p.cb * target.lanes + p.c;
+  if (tensor.getRank() == 1)
+    return {channel};
+  if (tensor.getRank() == 2)
+    return {channel, p.n};
+  if (block > 1) {
+    Expr lane = p.cb.defined() ? p.c : p.c % (int)block;
+    Expr index = p.cb.defined() ? p.cb : p.c / (int)block;
+    return {lane, p.x, p.y, index, p.n};
+  }
+  if (layout.getOrder() == "nhwc")
+    return {channel, p.x, p.y, p.n};
+  return {p.x, p.y, channel, p.n};
+}
+
+Expr KernelBuilder::load(Value argument, const Point &p, Type at) {
+  auto type = cast<RankedTensorType>(argument.getType());
+  auto whole = cast<RankedTensorType>(at);
+  Point q = p;
+  // A size of 1 is read at index 0, whatever it meets.
+  if (type.getRank() == 4) {
+    if (type.getDimSize(1) == 1 && whole.getDimSize(1) != 1) {
+      q.c = 0;
+      if (q.cb.defined())
+        q.cb = 0;
+    }
+    if (type.getDimSize(2) == 1)
+      q.y = 0;
+    if (type.getDimSize(3) == 1)
+      q.x = 0;
+  } else if (type.getRank() == 2 && type.getDimSize(1) == 1) {
+    q.c = 0;
+  } else if (type.getRank() == 1 && type.getDimSize(0) == 1) {
+    q.c = 0;
+    if (q.cb.defined())
+      q.cb = 0;
+  }
+  // Lanes past the channels of an unblocked buffer do not exist.
+  if (p.cb.defined() && type.getRank() != 2 &&
+      !(type.getRank() == 4 && cnn::layoutOf(type).isBlocked()) &&
+      !isa_and_nonnull<cnn::PackedAttr>(type.getEncoding())) {
+    int64_t channels = type.getDimSize(type.getRank() == 1 ? 0 : 1);
+    if (channels > 1) {
+      q.c = Halide::min(p.cb * target.lanes + p.c, (int)channels - 1);
+      q.cb = Expr();
+    }
+  }
+  return input(argument)(coordinates(type, q));
+}
+
+void KernelBuilder::bind(Value anchorResult,
+                         std::function<Expr(const Point &)> value) {
+  bound[anchorResult.getAsOpaquePointer()] = std::move(value);
+}
+
+Expr KernelBuilder::at(Value value, const Point &p) {
+  auto found = bound.find(value.getAsOpaquePointer());
+  if (found != bound.end())
+    return found->second(p);
+  if (isa<BlockArgument>(value))
+    return load(value, p, value.getType());
+  auto map = value.getDefiningOp<cnn::MapOp>();
+  assert(map && "a kernel must bind its anchor");
+  return evaluateMap(map, p);
+}
+
+Expr KernelBuilder::evaluateMap(cnn::MapOp map, const Point &p) {
+  Block &body = map.getBody().front();
+  llvm::DenseMap<Value, Expr> values;
+  for (auto [argument, operand] : llvm::zip(body.getArguments(), map.getInputs())) {
+    Expr e = isa<BlockArgument>(operand) &&
+                     !bound.count(operand.getAsOpaquePointer())
+                 ? load(operand, p, map.getType())
+                 : at(operand, p);
+    values[argument] = e;
+  }
+  for (Operation &op : body.without_terminator()) {
+    SmallVector<Expr> operands;
+    for (Value operand : op.getOperands())
+      operands.push_back(values.lookup(operand));
+    values[op.getResult(0)] = scalarExpr(op, operands);
+  }
+  return values.lookup(body.getTerminator()->getOperand(0));
+}
+
+Func KernelBuilder::output(unsigned index) {
+  Value value = group.outputs()[index];
+  Type type = value.getType();
+  auto tensor = cast<RankedTensorType>(type);
+  Func out("out" + std::to_string(index));
+  Expr e = at(value, point(type));
+  cnn::LayoutAttr layout = cnn::layoutOf(type);
+  if (tensor.getRank() == 4 && layout.isBlocked()) {
+    int channels = (int)tensor.getDimSize(1), block = (int)layout.getBlock();
+    if (channels % block)
+      e = Halide::select(cb * block + c < channels, e, 0.0f);
+  }
+  out(vars(type)) = e;
+
+  cnn::BufferGeometry geometry = cnn::geometryOf(type);
+  fix(out.output_buffer(), geometry);
+  if (isBlockAligned(type))
+    out.output_buffer().set_host_alignment(64);
+  // The kernel computes the interior; the halo is rectangles of their own.
+  std::vector<Var> args = vars(type);
+  for (auto [var, dim] : llvm::zip(args, geometry.dims)) {
+    if (dim.extent == cnn::kBatch)
+      continue;
+    int extent = (int)dim.extent;
+    if (tensor.getRank() == 4 && var.same_as(x))
+      extent = (int)tensor.getDimSize(3);
+    if (tensor.getRank() == 4 && var.same_as(y))
+      extent = (int)tensor.getDimSize(2);
+    out.bound(var, 0, extent);
+  }
+  if (outputs.size() <= index)
+    outputs.resize(index + 1);
+  outputs[index] = out;
+  return out;
+}
+
+Halide::Pipeline KernelBuilder::finish() {
+  std::vector<Func> funcs;
+  for (auto [index, out] : llvm::enumerate(outputs)) {
+    Type type = group.outputs()[index].getType();
+    funcs.push_back(out);
+    for (auto [part, geometry] : llvm::enumerate(cnn::bordersOf(type))) {
+      Func border("border" + std::to_string(index) + "_" + std::to_string(part));
+      std::vector<Var> args = vars(type);
+      border(args) = 0.0f;
+      fix(border.output_buffer(), geometry);
+      if (cnn::layoutOf(type).getOrder() != "nchw")
+        border.vectorize(args[0], target.lanes, Halide::TailStrategy::GuardWithIf);
+      funcs.push_back(border);
+    }
+  }
+  return Halide::Pipeline(funcs);
+}
+
+std::vector<Halide::Argument> KernelBuilder::arguments() {
+  std::vector<Halide::Argument> result;
+  for (auto argument : group.inputs())
+    result.push_back(input(argument));
+  return result;
+}
+
+Halide::Target KernelBuilder::halideTarget() const {
+  return Halide::Target(target.halide);
+}
+
+} // namespace halcyon
