@@ -279,20 +279,26 @@ NETWORKS = {
 }
 
 
+SAMPLES = 6
+
+
 def picture(random, shape):
-    """Noise over blobs: features that differ between places and between pictures."""
+    """Noise over blobs, each picture of its own contrast and tint."""
     batch, channels, height, width = shape
     coarse = random.normal(0, 1, (batch, channels, 7, 7))
     rows, columns = np.arange(height) * 7 // height, np.arange(width) * 7 // width
     blobs = coarse[:, :, rows][:, :, :, columns]
-    return (blobs + 0.5 * random.normal(0, 1, shape)).astype(np.float32)
+    contrast = random.uniform(0.5, 1.5, (batch, 1, 1, 1))
+    tint = random.normal(0, 0.5, (batch, channels, 1, 1))
+    return (contrast * (blobs + 0.5 * random.normal(0, 1, shape)) + tint).astype(np.float32)
 
 
 def build(name, seed=1, size=None):
     """The network's graph; `size` is (channels, height, width)."""
     make, usual, _ = NETWORKS[name]
     graph = Graph(name, seed)
-    sample = picture(np.random.default_rng(seed + 1000), (1, *(size or usual)))
+    # Statistics of one picture alone would make every other an outlier, and noise grow with depth.
+    sample = picture(np.random.default_rng(seed + 1000), (SAMPLES, *(size or usual)))
     graph.output(make(graph, graph.input("image", sample)), "output")
     return graph
 
