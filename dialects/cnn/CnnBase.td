@@ -167,7 +167,11 @@ def Cnn_ComputeOpInterface : OpInterface<"ComputeOpInterface"> {
       "return ::halcyon::cnn::Window();">,
     InterfaceMethod<[{
       The flow is only a matter of memory (reshaping, concatenation).}],
-      "bool", "movesDataOnly", (ins), "", "return false;">
+      "bool", "movesDataOnly", (ins), "", "return false;">,
+    InterfaceMethod<[{
+      Each element of the first operand serves one position of the output, so
+      that it may be computed on the way.}],
+      "bool", "takesPrologue", (ins), "", "return false;">
   ];
 }
 
@@ -183,6 +187,62 @@ def Cnn_WeightOpInterface : OpInterface<"WeightOpInterface"> {
       "::mlir::LogicalResult", "evaluate",
       (ins "::llvm::ArrayRef<::llvm::ArrayRef<float>>":$operands,
            "::llvm::ArrayRef<::llvm::MutableArrayRef<float>>":$results)>
+  ];
+}
+
+def Cnn_PaddedOpInterface : OpInterface<"PaddedOpInterface"> {
+  let cppNamespace = "::halcyon::cnn";
+  let description = [{
+    An operation that slides a window of taps over a map with a border around
+    it. Pairs are (y, x), `pad` is (top, left, bottom, right).
+  }];
+  let methods = [
+    InterfaceMethod<"The taps of the window, dilation not counted.",
+      "::llvm::SmallVector<int64_t>", "getTaps", (ins),
+      "return ::llvm::to_vector($_op.getKernel());">,
+    InterfaceMethod<"", "::llvm::ArrayRef<int64_t>", "getStride">,
+    InterfaceMethod<"", "::llvm::ArrayRef<int64_t>", "getDilation">,
+    InterfaceMethod<"", "::llvm::ArrayRef<int64_t>", "getPad">,
+    InterfaceMethod<"", "::halcyon::cnn::AutoPad", "getAutoPad">,
+    InterfaceMethod<"", "void", "setStride",
+      (ins "::llvm::ArrayRef<int64_t>":$stride)>,
+    InterfaceMethod<"", "void", "setDilation",
+      (ins "::llvm::ArrayRef<int64_t>":$dilation)>,
+    InterfaceMethod<"", "void", "setPad", (ins "::llvm::ArrayRef<int64_t>":$pad)>,
+    InterfaceMethod<"", "void", "setAutoPad",
+      (ins "::halcyon::cnn::AutoPad":$mode)>,
+    InterfaceMethod<[{
+      Whether a window that begins inside the padded map but overhangs its end
+      counts.}],
+      "bool", "getCeil", (ins), "", "return false;">,
+    InterfaceMethod<"", "void", "setCeil", (ins "bool":$ceil), "", "return;">,
+    InterfaceMethod<[{
+      Lets padding stand for what windows overhang, provided that the caller
+      extends it; false where that would change values.}],
+      "bool", "takeOverhangAsPad", (ins), "", "return false;">,
+    InterfaceMethod<[{
+      Makes padding stand for zeros, provided that the caller extends it by
+      zeros which now surround the map; false where that would change values.}],
+      "bool", "takeZerosAsPad", (ins), "", "return false;">
+  ];
+}
+
+def Cnn_AffineOpInterface : OpInterface<"AffineOpInterface"> {
+  let cppNamespace = "::halcyon::cnn";
+  let description = [{
+    An operation linear in `weight`, plus a `bias` per output channel, so that a
+    scale and a shift per channel after it fold into both.
+  }];
+  let methods = [
+    InterfaceMethod<"", "::mlir::Value", "getWeight">,
+    InterfaceMethod<"", "::mlir::Value", "getBias">,
+    InterfaceMethod<"", "void", "setAffine",
+      (ins "::mlir::Value":$weight, "::mlir::Value":$bias),
+      "$_op.getWeightMutable().assign(weight); $_op.getBiasMutable().assign(bias);">,
+    InterfaceMethod<"The axis of `weight` along which output channels lie.",
+      "int64_t", "getChannelAxis", (ins), "", "return 0;">,
+    InterfaceMethod<"Groups of output channels that share that axis.",
+      "int64_t", "getChannelGroups", (ins), "", "return 1;">
   ];
 }
 

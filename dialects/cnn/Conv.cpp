@@ -105,6 +105,13 @@ bool ConvOp::isDepthwise() {
          sizeOf(getWeight(), 0) == sizeOf(getX(), 1);
 }
 
+bool ConvOp::takeZerosAsPad() {
+  if (llvm::any_of(getPad(), [](int64_t p) { return p != 0; }))
+    return getPadMode() == PadMode::zero;
+  setPadMode(PadMode::zero);
+  return true;
+}
+
 LogicalResult ConvOp::inferReturnTypes(MLIRContext *context,
                                        std::optional<Location> loc,
                                        Adaptor adaptor,
@@ -158,6 +165,14 @@ Window ConvOp::getWindow() {
     window.pad[axis] = getPad()[axis];
   }
   return window;
+}
+
+bool ConvOp::takesPrologue() {
+  auto all = [](ArrayRef<int64_t> values, int64_t wanted) {
+    return llvm::all_of(values, [&](int64_t v) { return v == wanted; });
+  };
+  return getGroups() == 1 && all(getKernel(), 1) && all(getStride(), 1) &&
+         all(getPad(), 0) && getAutoPad() == AutoPad::none;
 }
 
 LayerSignature ConvOp::layerSignature() {

@@ -2,7 +2,9 @@
 
 include "CnnBase.td"
 
-def Cnn_ConvOp : Cnn_Layer<"conv", ["getFlops", "getWindow"]> {
+def Cnn_ConvOp : Cnn_Layer<"conv",
+    ["getFlops", "getWindow", "takesPrologue"], [
+    Cnn_PaddedOpInterface, Cnn_AffineOpInterface]> {
   let summary = "Convolution";
   let description = [{
     y[n, o, i, j] = bias[o] + sum over c, u, v of
@@ -25,10 +27,12 @@ def Cnn_ConvOp : Cnn_Layer<"conv", ["getFlops", "getWindow"]> {
     bool isDepthwise();
     /// KH, KW.
     ::llvm::SmallVector<int64_t, 2> getKernel();
+    bool takeZerosAsPad();
   }];
 }
 
-def Cnn_ConvTransposeOp : Cnn_Layer<"conv_transpose", ["getFlops", "getWindow"]> {
+def Cnn_ConvTransposeOp : Cnn_Layer<"conv_transpose", ["getFlops", "getWindow"], [
+    Cnn_AffineOpInterface]> {
   let summary = "Transposed convolution";
   let description = [{
     The adjoint of a convolution: each input element adds `weight`, scaled, to
@@ -43,4 +47,8 @@ def Cnn_ConvTransposeOp : Cnn_Layer<"conv_transpose", ["getFlops", "getWindow"]>
     DefaultValuedAttr<DenseI64ArrayAttr, "{1, 1}">:$dilation,
     DefaultValuedAttr<I64Attr, "1">:$groups);
   let hasVerifier = 1;
+  let extraClassDeclaration = [{
+    int64_t getChannelAxis() { return 1; }
+    int64_t getChannelGroups() { return getGroups(); }
+  }];
 }

@@ -2,7 +2,8 @@
 
 include "CnnBase.td"
 
-def Cnn_LinearOp : Cnn_Layer<"linear", ["getFlops"]> {
+def Cnn_LinearOp : Cnn_Layer<"linear", ["getFlops"],
+                             [Cnn_AffineOpInterface]> {
   let summary = "y = x * transpose(weight) + bias";
   let description = [{`x` is N x C, `weight` O x C, `bias` O.}];
   let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$weight,

@@ -143,6 +143,21 @@ LogicalResult AvgPoolOp::inferReturnTypes(MLIRContext *, std::optional<Location>
                                           SmallVectorImpl<Type> &types) {
   return inferPool(adaptor, types);
 }
+static bool isPadded(AvgPoolOp op) {
+  return llvm::any_of(op.getPad(), [](int64_t p) { return p != 0; });
+}
+bool AvgPoolOp::takeOverhangAsPad() {
+  if (getCountPad() && isPadded(*this))
+    return false;
+  setCountPad(false);
+  return true;
+}
+bool AvgPoolOp::takeZerosAsPad() {
+  if (getCeil() || (isPadded(*this) && !getCountPad()))
+    return false;
+  setCountPad(true);
+  return true;
+}
 LogicalResult AvgPoolOp::verify() { return verifyPool(*this); }
 double AvgPoolOp::getFlops() { return poolFlops(*this); }
 Window AvgPoolOp::getWindow() { return poolWindow(*this); }

@@ -3,7 +3,7 @@
 include "CnnBase.td"
 
 class Cnn_PoolOp<string mnemonic, dag extra>
-    : Cnn_Layer<mnemonic, ["getFlops", "getWindow"]> {
+    : Cnn_Layer<mnemonic, ["getFlops", "getWindow"], [Cnn_PaddedOpInterface]> {
   let arguments = !con((ins AnyRankedTensor:$x,
     DenseI64ArrayAttr:$kernel,
     DenseI64ArrayAttr:$stride,
@@ -16,6 +16,9 @@ class Cnn_PoolOp<string mnemonic, dag extra>
 
 def Cnn_MaxPoolOp : Cnn_PoolOp<"maxpool", (ins)> {
   let summary = "Maximum over windows; padding never wins";
+  let extraClassDeclaration = [{
+    bool takeOverhangAsPad() { return true; }
+  }];
 }
 
 def Cnn_AvgPoolOp : Cnn_PoolOp<"avgpool",
@@ -24,6 +27,10 @@ def Cnn_AvgPoolOp : Cnn_PoolOp<"avgpool",
   let description = [{
     With `count_pad`, the divisor counts padding, but never what `ceil` adds
     beyond it.
+  }];
+  let extraClassDeclaration = [{
+    bool takeOverhangAsPad();
+    bool takeZerosAsPad();
   }];
 }
 
