@@ -66,8 +66,14 @@ class Exec_ViewOp<string mnemonic, dag args> : Exec_Op<mnemonic, [Pure]> {
 }
 
 def Exec_ArenaOp : Exec_ViewOp<"arena",
-    (ins I64Attr:$slot, DefaultValuedAttr<I64Attr, "0">:$offset)> {
-  let summary = "A buffer at arena + N * slot + offset bytes, its halo included";
+    (ins I64Attr:$buffer, I64Attr:$bytes, DefaultValuedAttr<I64Attr, "0">:$offset,
+         DefaultValuedAttr<I64Attr, "-1">:$slot)> {
+  let summary = "A window on a buffer of the arena";
+  let description = [{
+    `buffer` numbers the buffer, `bytes` is its size per image, `offset` where
+    the window begins in it. `slot`, from `exec-plan-memory`, is where the
+    buffer lies: at arena + N * slot.
+  }];
 }
 def Exec_WeightsOp : Exec_ViewOp<"weights", (ins I64Attr:$offset)> {
   let summary = "Prepared weights at a byte offset";
@@ -75,7 +81,8 @@ def Exec_WeightsOp : Exec_ViewOp<"weights", (ins I64Attr:$offset)> {
 def Exec_InputOp : Exec_ViewOp<"input", (ins I64Attr:$index)> {
   let summary = "The caller's tensor of an input";
 }
-def Exec_OutputOp : Exec_ViewOp<"output", (ins I64Attr:$index)> {
+def Exec_OutputOp : Exec_ViewOp<"output",
+    (ins I64Attr:$index, DefaultValuedAttr<I64Attr, "0">:$offset)> {
   let summary = "The caller's tensor of an output";
 }
 def Exec_PictureOp : Exec_ViewOp<"picture", (ins)> {

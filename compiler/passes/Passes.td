@@ -1,0 +1,179 @@
+//===- Passes.td - Passes on the cnn dialect ------------------------------===//
+
+#ifndef HALCYON_PASSES
+#define HALCYON_PASSES
+
+include "mlir/Pass/PassBase.td"
+
+def CnnNormalizePadding
+    : Pass<"cnn-normalize-padding", "::halcyon::cnn::ModelOp"> {
+  let summary = "One form for strides and padding";
+  let description = [{
+    After this pass, whatever way a model pads, each convolution and pooling
+    has four numbers of zeros around its input, none of them in vain:
+
+    - `auto_pad` becomes numbers;
+    - padding at the end that no window reads is dropped;
+    - cells that a pooling with `ceil` overhangs become padding, unless the
+      operation tells the two apart (`avgpool` with `count_pad` and padding);
+    - a stride that is never taken and the dilation of a single tap become 1;
+    - a convolution with another `pad_mode` than zero reads a `cnn.pad`;
+    - a `cnn.pad` with zeros becomes part of what reads it.
+
+    ```mlir
+    %1 = cnn.conv %x, %w {auto_pad = 1 : i32} : (tensor<?x8x6x6xf32>, tensor<8x8x3x3xf32>) -> tensor<?x8x6x6xf32>
+    ```
+    becomes
+    ```mlir
+    %1 = cnn.conv %x, %w {pad = array<i64: 1, 1, 1, 1>} : (tensor<?x8x6x6xf32>, tensor<8x8x3x3xf32>) -> tensor<?x8x6x6xf32>
+    ```
+  }];
+}
+
+def CnnFoldBatchNorm : Pass<"cnn-fold-batchnorm", "::halcyon::cnn::ModelOp"> {
+  let summary = "Batch normalisation as part of the layer before it";
+  let description = [{
+    With s = weight / sqrt(running_var + eps) and t = bias - running_mean * s,
+    a batch normalisation is y = x * s + t. Where x is a layer linear in its
+    weight, W * z + b, and nothing else reads it, y = (s W) * z + (s b + t): the
+    new weight and bias are computed when the program is made.
+
+    ```mlir
+    %1 = cnn.conv %x, %w : (...) -> ...
+    %2 = cnn.batchnorm %1, %weight, %bias, %mean, %var : (...) -> ...
+    ```
+    becomes
+    ```mlir
+    %s = cnn.norm_scale %weight, %var {eps = 1.0e-5 : f64} : (...) -> tensor<8xf32>
+    %t = cnn.norm_shift %bias, %mean, %s : (...) -> tensor<8xf32>
+    %sw = cnn.scale_filter %w, %s {axis = 0 : i64} : (...) -> ...
+    %2 = cnn.conv %x, %sw, %t : (...) -> ...
+    ```
+
+    Any other batch normalisation becomes an elementwise multiply-add.
+
+    ```mlir
+    %2 = cnn.map "scale_shift" %x, %s, %t : (...) -> ... {
+    ^bb0(%a: f32, %scale: f32, %shift: f32):
+      %p = arith.mulf %a, %scale : f32
+      %q = arith.addf %p, %shift : f32
+      cnn.yield %q : f32
+    }
+    ```
+  }];
+}
+
+def CnnFuse : Pass<"cnn-fuse", "::halcyon::cnn::ModelOp"> {
+  let summary = "Groups operations into kernels";
+  let description = [{
+    Every operation that computes goes into a `cnn.fused`, which is one kernel:
+    one operation with structure and the elementwise operations around it, or
+    elementwise operations alone. Concatenation and flattening stay outside;
+    they are a matter of where their operands lie.
+
+    A group grows at its end by an elementwise operation (activation, residual
+    addition) that reads it, when all readers of every value inside are in the
+    group and no operand is smaller than the result. Of two groups that an
+    addition could join, the later one takes it. A convolution with one tap per
+    element takes the elementwise operations before it as a prologue.
+
+    A group stands where its last operation stood: what it reads from outside is
+    computed by then, and since nothing outside reads its inner values, no cycle
+    can arise.
+
+    ```mlir
+    %1 = cnn.conv %x, %w, %b : (...) -> ...
+    %2 = cnn.map "add" %1, %skip : (...) -> ... { ... }
+    %3 = cnn.map "relu" %2 : (...) -> ... { ... }
+    ```
+    becomes
+    ```mlir
+    %3 = cnn.fused %x, %w, %b, %skip : (...) -> ... {
+    ^bb0(%0: tensor<...>, ...):
+      %1 = cnn.conv %0, ...
+      %2 = cnn.map "add" %1, ...
+      %4 = cnn.map "relu" %2 ...
+      cnn.yield %4 : tensor<...>
+    }
+    ```
+  }];
+  let options = [
+    Option<"maxEpilogue", "max-epilogue", "unsigned", "16",
+           "Elementwise operations in a group, at most, beside the prologue">,
+    Option<"enablePrologue", "enable-prologue", "bool", "true",
+           "Let a pointwise convolution compute its input">,
+    Option<"maxPrologue", "max-prologue", "unsigned", "4",
+           "Elementwise operations in a prologue, at most">
+  ];
+}
+
+def ChooseAlgorithm : Pass<"cnn-choose-algorithm", "::halcyon::cnn::ModelOp"> {
+  let summary = "A kernel and its schedule for every group";
+  let description = [{
+    Asks every kernel of the library whether it computes a group and what it
+    costs on the target, and takes the cheapest. The others' costs, or what
+    rules them out, stay in `reason`.
+
+    ```mlir
+    %1 = cnn.fused %x, %w {reason = "cheapest by the cost model; direct 0.120 ms; ...",
+                           schedule = #cnn.schedule<"winograd4", {...}>} : ...
+    ```
+  }];
+  let options = [
+    Option<"target", "target", "std::string", "\"host\"", "The machine">,
+    Option<"algorithm", "algorithm", "std::string", "\"\"",
+           "Take this one wherever it applies">
+  ];
+}
+
+def AssignLayout : Pass<"cnn-assign-layout", "::halcyon::cnn::ModelOp"> {
+  let summary = "One layout for every value";
+  let description = [{
+    Picks, over the whole graph, the layouts with the least conversions among
+    those with which the chosen kernels can run. Types get their layout; a
+    conversion is a kernel of its own with `cnn.relayout`. Zero padding becomes
+    a halo of the producer's buffer, concatenated values become slices of one
+    buffer, and weights are packed as their kernels read them.
+
+    ```mlir
+    %1 = cnn.fused %x, %w {...} : (tensor<?x32x8x8xf32>, tensor<32x32x3x3xf32>) -> tensor<?x32x8x8xf32>
+    ```
+    becomes
+    ```mlir
+    %p = cnn.pack %w : tensor<32x32x3x3xf32> to tensor<32x32x3x3xf32, #cnn.packed<"OIhw16i16o">>
+    %1 = cnn.fused %x, %p {...} : (tensor<?x32x8x8xf32, #cnn.layout<"nchw16c", halo = [1, 1, 1, 1]>>, ...)
+    ```
+  }];
+  let options = [
+    Option<"target", "target", "std::string", "\"host\"", "The machine">
+  ];
+}
+
+def LowerToExec : Pass<"cnn-lower-to-exec", "::mlir::ModuleOp"> {
+  let summary = "Models become programs of kernel calls";
+  let description = [{
+    Each fused group becomes a call of a kernel, equal groups of the same
+    kernel. Values become windows on buffers: of the caller where they are
+    inputs or outputs, of the arena otherwise. What is computed from weights
+    alone goes to the function `prepare`.
+  }];
+  let options = [
+    Option<"target", "target", "std::string", "\"host\"", "The machine">
+  ];
+  let dependentDialects = ["::halcyon::exec::ExecDialect"];
+}
+
+def PlanMemory : Pass<"exec-plan-memory", "::halcyon::exec::ProgramOp"> {
+  let summary = "Offsets of the buffers in one arena";
+  let description = [{
+    Buffers that are never alive together share memory. Several greedy orders
+    are tried and the smallest arena is kept; `arena_bound` is the largest sum
+    of buffers alive at one time, below which no plan can go.
+
+    ```mlir
+    %0 = exec.arena {buffer = 0 : i64, bytes = 4096 : i64, slot = 0 : i64} : ...
+    ```
+  }];
+}
+
+#endif // HALCYON_PASSES

@@ -1,0 +1,150 @@
+//===- PlanMemory.cpp - Offsets in the arena ------------------------------===//
+
+#include "compiler/passes/Passes.h"
+#include "dialects/exec/Exec.h"
+
+#include <map>
+
+using namespace mlir;
+
+namespace halcyon {
+#define GEN_PASS_DEF_PLANMEMORY
+#include "compiler/passes/Passes.h.inc"
+
+namespace {
+
+/// A buffer lives from the call that first writes it to the one that last
+/// touches it, both included.
+struct Buffer {
+  int64_t id = 0, bytes = 0;
+  int first = -1, last = -1;
+  int64_t slot = -1;
+
+  bool overlaps(const Buffer &other) const {
+    return first <= other.last && other.first <= last;
+  }
+};
+
+} // namespace
+
+static std::vector<Buffer> collectBuffers(exec::FunctionOp function) {
+  std::map<int64_t, Buffer> buffers;
+  int time = 0;
+  for (auto call : function.getBody().front().getOps<exec::CallOp>()) {
+    for (Value operand : call->getOperands()) {
+      auto arena = operand.getDefiningOp<exec::ArenaOp>();
+      if (!arena)
+        continue;
+      Buffer &buffer = buffers[arena.getBuffer()];
+      buffer.id = arena.getBuffer();
+      buffer.bytes = arena.getBytes();
+      if (buffer.first < 0)
+        buffer.first = time;
+      buffer.last = time;
+    }
+    ++time;
+  }
+  std::vector<Buffer> result;
+  for (auto &[id, buffer] : buffers)
+    result.push_back(buffer);
+  return result;
+}
+
+/// No plan can be smaller than the largest sum of buffers alive at one time.
+static int64_t lowerBound(ArrayRef<Buffer> buffers) {
+  int64_t bound = 0;
+  for (const Buffer &at : buffers) {
+    int64_t sum = 0;
+    for (const Buffer &other : buffers)
+      if (other.first <= at.first && at.first <= other.last)
+        sum += other.bytes;
+    bound = std::max(bound, sum);
+  }
+  return bound;
+}
+
+/// Gives each buffer in turn the lowest place where it meets no buffer that is
+/// alive with it. Returns the size of the arena.
+static int64_t place(std::vector<Buffer *> order) {
+  int64_t size = 0;
+  std::vector<Buffer *> placed; // by slot
+  for (Buffer *buffer : order) {
+    int64_t slot = 0;
+    for (Buffer *other : placed) {
+      if (!other->overlaps(*buffer))
+        continue;
+      if (other->slot >= slot + buffer->bytes)
+        break;
+      slot = std::max(slot, other->slot + other->bytes);
+    }
+    buffer->slot = slot;
+    size = std::max(size, slot + buffer->bytes);
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), buffer,
+                                   [](const Buffer *a, const Buffer *b) {
+                                     return a->slot < b->slot;
+                                   }),
+                  buffer);
+  }
+  return size;
+}
+
+/// Tries several orders and keeps the smallest arena.
+static int64_t plan(std::vector<Buffer> &buffers) {
+  using Less = bool (*)(const Buffer *, const Buffer *);
+  static const Less orders[] = {
+      // Large buffers first.
+      [](const Buffer *a, const Buffer *b) { return a->bytes > b->bytes; },
+      // As they come.
+      [](const Buffer *a, const Buffer *b) { return a->first < b->first; },
+      // Long-lived buffers first.
+      [](const Buffer *a, const Buffer *b) {
+        return (a->last - a->first) > (b->last - b->first);
+      },
+      // By size times lifetime.
+      [](const Buffer *a, const Buffer *b) {
+        return a->bytes * (a->last - a->first + 1) >
+               b->bytes * (b->last - b->first + 1);
+      }};
+  int64_t best = -1;
+  std::vector<int64_t> slots;
+  for (Less less : orders) {
+    std::vector<Buffer *> order;
+    for (Buffer &buffer : buffers)
+      order.push_back(&buffer);
+    std::stable_sort(order.begin(), order.end(), less);
+    int64_t size = place(order);
+    if (best >= 0 && size >= best)
+      continue;
+    best = size;
+    slots.clear();
+    for (Buffer &buffer : buffers)
+      slots.push_back(buffer.slot);
+  }
+  for (auto [buffer, slot] : llvm::zip(buffers, slots))
+    buffer.slot = slot;
+  return std::max<int64_t>(best, 0);
+}
+
+namespace {
+struct PlanMemory : impl::PlanMemoryBase<PlanMemory> {
+  void runOnOperation() override {
+    exec::ProgramOp program = getOperation();
+    for (auto function : program.getBody().front().getOps<exec::FunctionOp>()) {
+      std::vector<Buffer> buffers = collectBuffers(function);
+      if (buffers.empty())
+        continue;
+      int64_t size = plan(buffers);
+      std::map<int64_t, int64_t> slots;
+      for (const Buffer &buffer : buffers)
+        slots[buffer.id] = buffer.slot;
+      function.walk([&](exec::ArenaOp arena) {
+        arena.setSlot(slots[arena.getBuffer()]);
+      });
+      program.setArena(std::max<int64_t>(program.getArena(), size));
+      program.setArenaBound(
+          std::max<int64_t>(program.getArenaBound(), lowerBound(buffers)));
+    }
+  }
+};
+} // namespace
+} // namespace halcyon
