@@ -38,5 +38,5 @@ def Cnn_YieldOp : Cnn_Op<"yield", [Pure, Terminator]> {
   let summary = "The results of a region";
   let arguments = (ins Variadic<AnyType>:$values);
   let assemblyFormat = "$values attr-dict (`:` type($values)^)?";
-  let builders = [OpBuilder<(ins), "">];
+  let builders = [OpBuilder<(ins), [{ build($_builder, $_state, ::mlir::ValueRange()); }]>];
 }

@@ -1,0 +1,202 @@
+//===- Elaborator.h - A tree to the cnn dialect ---------------------------===//
+//
+// Runs a model's body: blocks, loops and conditions unroll, layers and ops
+// become operations. After a mistake the variables of its statement hold a
+// value that silences what depends on them, and the rest is checked as usual.
+//
+// No layer is known here: `conv` is whatever registered operation implements
+// LayerOpInterface under that name.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef HALCYON_COMPILER_DSL_ELABORATOR_H
+#define HALCYON_COMPILER_DSL_ELABORATOR_H
+
+#include "Diagnostics.h"
+#include "Frontend.h"
+#include "Value.h"
+
+#include "dialects/cnn/CnnOps.h"
+
+#include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSet.h"
+
+#include <functional>
+#include <optional>
+
+namespace halcyon::dsl {
+
+/// Where names of layers are counted: a model, or one call of a block.
+struct Scope {
+  std::string path;
+  llvm::StringMap<unsigned> counts = {};
+  /// A later call of an instance: its weights are there already.
+  bool repeats = false;
+};
+
+struct Variable {
+  Value value;
+  llvm::SMRange where; ///< of its last assignment
+};
+
+/// One call of a block, model or op.
+struct Frame {
+  const File *file;
+  const Definition *definition;
+  Frame *caller;
+  llvm::SMRange callSite;
+  Scope scope;
+  llvm::StringMap<Variable> variables = {};
+  Value result = {};
+  bool hasReturned = false;
+  /// A statement did not parse, so that what is missing may be its fault.
+  bool incomplete = false;
+  bool isTop = false;
+  /// Of a model that another one calls.
+  std::vector<Arg> inputs = {};
+  std::vector<Value> outputs = {};
+  llvm::StringSet<> portNames = {};
+};
+
+class Elaborator {
+public:
+  Elaborator(mlir::MLIRContext &context, Diagnostics &diags,
+             const FrontendOptions &options, const File &library);
+
+  /// Elaborates a model of `file`. Null where there were mistakes.
+  mlir::OwningOpRef<mlir::ModuleOp> run(const File &file);
+
+private:
+  friend class LayerBinder;
+
+  // The model and its ports (ElaborateModel.cpp).
+  const Definition *chooseModel(const File &file);
+  void bindModelParams(const Definition &model, Frame &frame);
+  void checkLeftOver(const Definition &model);
+  void executeInput(const InputStmt &statement);
+  void executeOutput(const OutputStmt &statement);
+  mlir::Type inputType(const InputStmt &statement);
+  mlir::DictionaryAttr imageAttr(const CallExpr &call, mlir::Type type,
+                                 bool overridden);
+  mlir::StringAttr labelsAttr(const StringExpr &path);
+
+  // Statements (Elaborator.cpp).
+  void execute(const Body &body);
+  void execute(const Stmt &statement);
+  void executeAssign(const AssignStmt &statement);
+  void executeFor(const ForStmt &statement);
+  void assign(const Pattern &pattern, const Value &value);
+  void assign(llvm::ArrayRef<Pattern> patterns, const Value &value,
+              llvm::SMRange where);
+  void poison(const Pattern &pattern);
+
+  // Expressions (ElaborateExpr.cpp).
+  Value evaluate(const Expr &expr);
+  Value evaluateKind(const Expr &expr);
+  Value evaluateName(const NameExpr &expr);
+  Value evaluateUnary(const UnaryExpr &expr);
+  Value evaluateBinary(const BinaryExpr &expr);
+  Value evaluateLogic(const BinaryExpr &expr);
+  Value evaluateMember(const MemberExpr &expr);
+  Value evaluateIndex(const IndexExpr &expr);
+  Value evaluateIf(const IfExpr &expr);
+  Value evaluateBranch(const Body &body, llvm::SMRange where);
+  std::optional<std::string> evaluateText(const StringExpr &expr);
+  Value lookup(llvm::StringRef name);
+  std::vector<llvm::StringRef> visibleNames() const;
+
+  // Arithmetic on numbers (Arithmetic.cpp).
+  Value arithmetic(BinaryOp op, const Value &lhs, const Value &rhs,
+                   llvm::SMRange where);
+  Value compare(BinaryOp op, const Value &lhs, const Value &rhs,
+                llvm::SMRange where);
+  Value helper(llvm::StringRef name, const std::vector<Arg> &args,
+               llvm::SMRange where, const StringExpr *as);
+  Value helperOfNumbers(llvm::StringRef name, const std::vector<Value> &args,
+                        llvm::SMRange where);
+  Value makeRange(int64_t from, int64_t to, llvm::SMRange where);
+
+  // Calls (ElaborateCall.cpp).
+  Value evaluateCall(const CallExpr &expr);
+  Value evaluateInstance(const InstanceExpr &expr);
+  bool evaluateArgs(const CallExpr &expr, const Value &callee,
+                    std::vector<Arg> &args);
+  Value call(const Callable &callee, std::vector<Arg> args, llvm::SMRange where,
+             const StringExpr *as);
+  Value callInstance(Instance &instance, std::vector<Arg> args,
+                     llvm::SMRange where);
+  Value callDefinition(const Definition &definition, std::vector<Arg> args,
+                       llvm::SMRange where, Scope scope);
+  Value callModel(const Definition &model, std::vector<Arg> args,
+                  llvm::SMRange where, const StringExpr *as);
+  Value callOp(const Definition &definition, std::vector<Arg> args,
+               llvm::SMRange where, const std::string &path);
+  Value callLayer(const Callable &callee, std::vector<Arg> args,
+                  llvm::SMRange where, Scope scope);
+  bool bindParams(const Definition &definition, const std::vector<Arg> &args,
+                  llvm::SMRange where, Frame &callee);
+  std::optional<std::string> layerPath(llvm::StringRef name,
+                                       const StringExpr *as);
+
+  // Elementwise functions (ElaborateMap.cpp).
+  using ElementFunction = std::function<Value(std::vector<Value>)>;
+  /// Applies `function` to every element of the tensors in `args`; or to the
+  /// arguments themselves, where none is a tensor.
+  Value mapElements(llvm::StringRef name, std::vector<Value> args,
+                    llvm::SMRange where, const std::string &path,
+                    const ElementFunction &function);
+  Value elementBinary(BinaryOp op, const Value &lhs, const Value &rhs,
+                      llvm::SMRange where);
+  Value elementCompare(BinaryOp op, const Value &lhs, const Value &rhs,
+                       llvm::SMRange where);
+  Value elementHelper(llvm::StringRef name, const std::vector<Value> &args,
+                      llvm::SMRange where);
+  Value elementSelect(const Value &condition, const Value &yes,
+                      const Value &no, llvm::SMRange where);
+  mlir::Value toElement(const Value &value, llvm::SMRange where);
+  Value applyBinary(BinaryOp op, const Value &lhs, const Value &rhs,
+                    llvm::SMRange where);
+
+  // What everything above stands on (Elaborator.cpp).
+  Value error(llvm::SMRange where, const llvm::Twine &message,
+              std::vector<std::string> notes = {});
+  /// Where the user sees `where`: the call that led into the library.
+  llvm::SMRange userPlace(llvm::SMRange where) const;
+  mlir::Location location(llvm::SMRange where, llvm::StringRef path);
+  bool countStep(llvm::SMRange where);
+  std::string describe(const Value &tensor) const;
+  std::string describe(mlir::Value tensor) const;
+  bool checkSize(llvm::ArrayRef<int64_t> shape, llvm::SMRange where);
+  std::optional<Callable> findLayer(llvm::StringRef name) const;
+
+  mlir::MLIRContext &context;
+  Diagnostics &diags;
+  const FrontendOptions &options;
+  const File &library;
+  mlir::OpBuilder builder;
+  Frame *frame = nullptr;
+  unsigned calls = 0, depth = 0;
+  uint64_t steps = 0;
+  bool aborted = false;
+  llvm::StringMap<mlir::RegisteredOperationName> layers;
+  llvm::StringSet<> enumerants;
+
+  struct Weight {
+    mlir::Value value;
+    llvm::SMRange where;
+  };
+  llvm::StringMap<Weight> weights;
+  llvm::DenseMap<const Definition *, std::shared_ptr<Instance>> models;
+  /// The values of `--set`, parsed.
+  File optionValues;
+  /// Files that labels came from, by path.
+  llvm::StringMap<mlir::StringAttr> labelFiles;
+};
+
+/// The names of the built-in functions, for suggestions.
+llvm::ArrayRef<llvm::StringRef> helperNames();
+bool isHelper(llvm::StringRef name);
+
+} // namespace halcyon::dsl
+
+#endif // HALCYON_COMPILER_DSL_ELABORATOR_H
