@@ -5,7 +5,7 @@
 
 include "mlir/Pass/PassBase.td"
 
-def CnnNormalizePadding
+def NormalizePadding
     : Pass<"cnn-normalize-padding", "::halcyon::cnn::ModelOp"> {
   let summary = "One form for strides and padding";
   let description = [{
@@ -30,7 +30,7 @@ def CnnNormalizePadding
   }];
 }
 
-def CnnFoldBatchNorm : Pass<"cnn-fold-batchnorm", "::halcyon::cnn::ModelOp"> {
+def FoldBatchNorm : Pass<"cnn-fold-batchnorm", "::halcyon::cnn::ModelOp"> {
   let summary = "Batch normalisation as part of the layer before it";
   let description = [{
     With s = weight / sqrt(running_var + eps) and t = bias - running_mean * s,
@@ -63,7 +63,7 @@ def CnnFoldBatchNorm : Pass<"cnn-fold-batchnorm", "::halcyon::cnn::ModelOp"> {
   }];
 }
 
-def CnnFuse : Pass<"cnn-fuse", "::halcyon::cnn::ModelOp"> {
+def Fuse : Pass<"cnn-fuse", "::halcyon::cnn::ModelOp"> {
   let summary = "Groups operations into kernels";
   let description = [{
     Every operation that computes goes into a `cnn.fused`, which is one kernel:
