@@ -139,8 +139,10 @@ bool halcyon::cli::parseNpy(const uint8_t *Data, size_t Size, Tensor &Out, Failu
       return KeyLength == strlen(Name) && memcmp(Key, Name, KeyLength) == 0;
     };
     if (Is("descr") && !HasType) {
-      if (!R.takeString(Text, TextLength))
+      if (R.take('['))
         return fail(Why, "structured element types are not supported");
+      if (!R.takeString(Text, TextLength))
+        return fail(Why, "damaged .npy header");
       if (!parseType(Text, TextLength, Out.Type, Why))
         return false;
       HasType = true;

@@ -1,0 +1,422 @@
+//===- session_tests.cpp - Sessions, threads, scratch, weights -------------===//
+
+#include "check.h"
+#include "memory.h"
+#include "program.h"
+
+#include <HalideRuntime.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <initializer_list>
+#include <cstring>
+#include <pthread.h>
+
+namespace {
+
+struct Session {
+  halcyon_session *S = nullptr;
+  halcyon_error Error = {};
+  explicit Session(uint32_t Threads, const halcyon_program &P = halcyon_program_main,
+                   halcyon_options Options = {}) {
+    Options.threads = Threads;
+    halcyon_session_create(&P, &Options, &S, &Error);
+  }
+  ~Session() { halcyon_session_destroy(S); }
+  operator halcyon_session *() { return S; }
+};
+
+constexpr unsigned MaxBatch = 33;
+
+void makeImages(float *In, unsigned Batch) {
+  for (unsigned I = 0; I != Batch * 16; ++I)
+    In[I] = float(I % 23) / 8;
+}
+
+bool isRight(const float *In, const float *Out, unsigned Batch) {
+  for (unsigned N = 0; N != Batch; ++N)
+    for (unsigned K = 0; K != 3; ++K) {
+      float Sum = 0;
+      for (unsigned X = 0; X != 4; ++X)
+        Sum += 2 * In[N * 16 + K * 4 + X] + 0.5f;
+      if (Out[N * 3 + K] != Sum * float(K + 1))
+        return false;
+    }
+  return true;
+}
+
+void batches() {
+  static float In[MaxBatch * 16], Out[MaxBatch * 3];
+  makeImages(In, MaxBatch);
+  for (uint32_t Threads : {1u, 2u, 5u}) {
+    Session S(Threads);
+    CHECK(S.S);
+    CHECK(halcyon_session_threads(S) == Threads);
+    CHECK(halcyon_session_run(S) == HALCYON_UNBOUND);
+    CHECK(strcmp(halcyon_session_error(S), "input image has no memory") == 0);
+    CHECK(halcyon_session_bind_input(S, 0, In) == HALCYON_OK);
+    CHECK(halcyon_session_bind_output(S, 0, Out) == HALCYON_OK);
+    CHECK(halcyon_session_bind_output(S, 1, Out) == HALCYON_BAD_ARGUMENT);
+    for (uint32_t Batch : {1u, 7u, MaxBatch, 2u, 1u}) {
+      memset(Out, 0xff, sizeof(Out));
+      CHECK(halcyon_session_set_batch(S, Batch) == HALCYON_OK);
+      CHECK(halcyon_session_batch(S) == Batch);
+      CHECK(halcyon_session_run(S) == HALCYON_OK);
+      CHECK(isRight(In, Out, Batch));
+    }
+    CHECK(halcyon_session_set_batch(S, 0) == HALCYON_BAD_ARGUMENT);
+    CHECK(halcyon_session_set_batch(S, 1u << 30) == HALCYON_BAD_ARGUMENT);
+    CHECK(strstr(halcyon_session_error(S), "too large"));
+  }
+}
+
+void ports() {
+  const halcyon_program &P = halcyon_program_main;
+  CHECK(halcyon_program_find_input(&P, "image") == 0);
+  CHECK(halcyon_program_find_output(&P, "image") == -1);
+  CHECK(halcyon_program_find_output(&P, "scores") == 0);
+  CHECK(halcyon_port_bytes(&P.inputs[0], 3) == 192);
+  CHECK(halcyon_port_bytes(&P.inputs[0], UINT64_MAX / 2) == 0);
+}
+
+void pictures() {
+  Session S(2);
+  const uint8_t Pixels[] = {0, 51, 102, 153, 204, 255};
+  float Image[16];
+  halcyon_picture Picture = {Pixels, 3, 2, 1, 0};
+  CHECK(halcyon_session_set_batch(S, 4) == HALCYON_OK);
+  CHECK(halcyon_session_prepare_image(S, 0, &Picture, Image) == HALCYON_OK);
+  CHECK(Image[0] == 0 && Image[1] == 51.0f / 255 && Image[3] == 102.0f / 255 && Image[15] == 1);
+  Picture.channels = 3;
+  CHECK(halcyon_session_prepare_image(S, 0, &Picture, Image) == HALCYON_BAD_ARGUMENT);
+  Picture = {Pixels, 0, 2, 1, 0};
+  CHECK(halcyon_session_prepare_image(S, 0, &Picture, Image) == HALCYON_BAD_ARGUMENT);
+  Picture = {Pixels, 1u << 20, 1u << 20, 1, 0};
+  CHECK(halcyon_session_prepare_image(S, 0, &Picture, Image) == HALCYON_BAD_ARGUMENT);
+  CHECK(halcyon_session_prepare_image(S, 1, &Picture, Image) == HALCYON_BAD_ARGUMENT);
+}
+
+void kernelErrors() {
+  float In[32] = {}, Out[6];
+  for (uint32_t Threads : {1u, 2u}) {
+    Session S(Threads);
+    halcyon_session_set_batch(S, 2);
+    halcyon_session_bind_input(S, 0, In);
+    halcyon_session_bind_output(S, 0, Out);
+    FailingRow = 6;
+    CHECK(halcyon_session_run(S) == HALCYON_KERNEL_FAILED);
+    CHECK(strcmp(halcyon_session_error(S), "twice (direct): the row is broken") == 0);
+    FailingRow = -1;
+    CHECK(halcyon_session_run(S) == HALCYON_OK);
+    CHECK(isRight(In, Out, 2));
+  }
+}
+
+void profiles() {
+  float In[16] = {}, Out[3];
+  Session S(1);
+  halcyon_call_profile Call;
+  halcyon_session_bind_input(S, 0, In);
+  halcyon_session_bind_output(S, 0, Out);
+  CHECK(halcyon_session_num_calls(S) == 2);
+  CHECK(halcyon_session_set_profiling(S, 1) == HALCYON_OK);
+  halcyon_session_run(S);
+  halcyon_session_run(S);
+  CHECK(halcyon_session_profile(S, 1, &Call) == HALCYON_OK);
+  CHECK(Call.runs == 2 && Call.line == 4 && strcmp(Call.layer, "sums") == 0);
+  CHECK(Call.total_ms >= Call.min_ms && Call.flops == 24);
+  CHECK(halcyon_session_profile(S, 2, &Call) == HALCYON_BAD_ARGUMENT);
+}
+
+//===----------------------------------------------------------------------===//
+// Refusals
+//===----------------------------------------------------------------------===//
+
+void refusals() {
+  halcyon_program P = halcyon_program_main;
+  P.version = 99;
+  {
+    Session S(1, P);
+    CHECK(!S.S && S.Error.status == HALCYON_BAD_PROGRAM);
+  }
+  P = halcyon_program_main;
+  P.num_views = 5;
+  {
+    Session S(1, P);
+    CHECK(!S.S && S.Error.status == HALCYON_BAD_PROGRAM);
+  }
+  P = halcyon_program_main;
+  P.cpu_features = "sse2 warp-drive";
+  {
+    Session S(1, P);
+    CHECK(!S.S && S.Error.status == HALCYON_BAD_CPU);
+    CHECK(strstr(S.Error.text, "lacks warp-drive"));
+  }
+  CHECK(halcyon_session_create(nullptr, nullptr, nullptr, nullptr) == HALCYON_BAD_ARGUMENT);
+  halcyon_session_destroy(nullptr);
+  for (int Status = HALCYON_OK; Status <= HALCYON_BUSY; ++Status)
+    CHECK(strcmp(halcyon_status_text(halcyon_status(Status)), "unknown status") != 0);
+}
+
+void writeWeights(const char *Path, uint64_t Id, uint64_t Stated, size_t Bytes) {
+  halcyon::WeightsHeader Header = {{'H', 'A', 'L', 'C', 'Y', 'O', 'N', 'W'},
+                                   HALCYON_PROGRAM_VERSION, Id, Stated};
+  const float Weights[4] = {0.5f, 1, 2, 3};
+  FILE *File = fopen(Path, "wb");
+  fwrite(&Header, sizeof(Header), 1, File);
+  fseek(File, halcyon::WeightsOffset, SEEK_SET);
+  fwrite(Weights, 1, Bytes, File);
+  fclose(File);
+}
+
+void weightsFile() {
+  char Path[300];
+  snprintf(Path, sizeof(Path), "%s/weights", Folder);
+  halcyon_program P = halcyon_program_main;
+  P.weights = nullptr;
+  halcyon_options Options = {};
+  {
+    Session S(1, P);
+    CHECK(!S.S && S.Error.status == HALCYON_BAD_WEIGHTS);
+  }
+  Options.weights_path = Path;
+  auto Refuses = [&](const char *Text) {
+    Session S(1, P, Options);
+    CHECK(!S.S && S.Error.status == HALCYON_BAD_WEIGHTS);
+    CHECK(strstr(S.Error.text, Text));
+  };
+  Refuses("No such file");
+  writeWeights(Path, 0x1234, 16, 12);
+  Refuses("truncated");
+  writeWeights(Path, 0x1235, 16, 16);
+  Refuses("another program");
+  writeWeights(Path, 0x1234, UINT64_MAX, 16);
+  Refuses("another program");
+  Options.weights_path = Folder;
+  Refuses("not a file");
+  Options.weights_path = Path;
+  writeWeights(Path, 0x1234, 16, 16);
+  Session S(2, P, Options);
+  CHECK(S.S);
+  float In[16], Out[3];
+  makeImages(In, 1);
+  halcyon_session_bind_input(S, 0, In);
+  halcyon_session_bind_output(S, 0, Out);
+  CHECK(halcyon_session_run(S) == HALCYON_OK && isRight(In, Out, 1));
+}
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+struct Counter {
+  std::atomic<long> Bytes{0}, Calls{0};
+  long FailFrom = -1;
+};
+
+void *countedAllocate(void *Self, size_t Bytes, size_t Alignment) {
+  auto *C = static_cast<Counter *>(Self);
+  long Call = C->Calls++;
+  void *Block = nullptr;
+  if ((C->FailFrom >= 0 && Call >= C->FailFrom) ||
+      posix_memalign(&Block, Alignment, Bytes ? Bytes : 1))
+    return nullptr;
+  C->Bytes += long(Bytes);
+  return Block;
+}
+void countedRelease(void *Self, void *Block, size_t Bytes) {
+  static_cast<Counter *>(Self)->Bytes -= long(Bytes);
+  free(Block);
+}
+
+void allocators() {
+  float In[16], Out[3];
+  makeImages(In, 1);
+  for (long FailFrom = -1; FailFrom != 20; ++FailFrom) {
+    Counter C;
+    C.FailFrom = FailFrom;
+    halcyon_options Options = {};
+    Options.allocator = {&C, countedAllocate, countedRelease};
+    {
+      Session S(2, halcyon_program_main, Options);
+      if (S.S) {
+        halcyon_session_bind_input(S, 0, In);
+        halcyon_session_bind_output(S, 0, Out);
+        halcyon_status Status = halcyon_session_run(S);
+        CHECK(Status == HALCYON_OK || (FailFrom >= 0 && Status == HALCYON_KERNEL_FAILED));
+        CHECK(C.Bytes > 0);
+      }
+    }
+    CHECK(C.Bytes == 0);
+  }
+}
+
+void scratch() {
+  halcyon::Allocator Memory;
+  halcyon::Scratch Blocks;
+  for (size_t Bytes : {size_t(0), size_t(1), size_t(63), size_t(64), size_t(1000), size_t(4096),
+                       size_t(5000), size_t(3) << 20}) {
+    auto *A = static_cast<uint8_t *>(Blocks.allocate(Memory, Bytes));
+    auto *B = static_cast<uint8_t *>(Blocks.allocate(Memory, Bytes));
+    CHECK(A && B && A != B);
+    CHECK(reinterpret_cast<uintptr_t>(A) % 64 == 0);
+    memset(A, 1, Bytes + 8); // kernels may touch a little more
+    memset(B, 2, Bytes + 8);
+    CHECK(Bytes == 0 || A[Bytes - 1] == 1);
+    Blocks.release(A);
+    CHECK(Blocks.allocate(Memory, Bytes) == A);
+    Blocks.release(A);
+    Blocks.release(B);
+  }
+  CHECK(Blocks.allocate(Memory, SIZE_MAX) == nullptr);
+  CHECK(Blocks.allocate(Memory, SIZE_MAX / 8) == nullptr);
+  Blocks.release(nullptr);
+  Blocks.trim(Memory);
+}
+
+//===----------------------------------------------------------------------===//
+// Loops
+//===----------------------------------------------------------------------===//
+
+/// A program of one kernel that this file gives.
+struct OneKernel {
+  halcyon_kernel Kernel;
+  halcyon_call Call = {};
+  halcyon_function Function = {0, 0, 1, 0};
+  halcyon_program Program = {};
+  explicit OneKernel(halcyon_kernel K) : Kernel(K) {
+    Program.version = HALCYON_PROGRAM_VERSION;
+    Program.num_kernels = Program.num_calls = Program.num_functions = 1;
+    Program.alignment = 64;
+    Program.kernels = &Kernel;
+    Program.calls = &Call;
+    Program.functions = &Function;
+    Program.strings = "";
+    Program.name = "one";
+  }
+};
+
+constexpr int LoopMin = -5;
+int LoopSize;
+int Counts[5000];
+
+int countOuter(void *Context, int Index, uint8_t *) {
+  auto Inner = [](void *, int I, uint8_t *Closure) {
+    reinterpret_cast<int *>(Closure)[I] += I;
+    return 0;
+  };
+  int Parts[11] = {};
+  halide_do_par_for(Context, Inner, 1, 10, reinterpret_cast<uint8_t *>(Parts));
+  for (int Part : Parts)
+    Counts[Index - LoopMin] += Part;
+  return 0;
+}
+
+int loopKernel(void **Args) {
+  return halide_do_par_for(*static_cast<void **>(Args[0]), countOuter, LoopMin, LoopSize, nullptr);
+}
+
+void loops() {
+  OneKernel One(loopKernel);
+  for (uint32_t Threads : {1u, 2u, 3u, 8u})
+    for (uint32_t SpinUs : {0u, 1u}) {
+      halcyon_options Options = {};
+      Options.spin_us = SpinUs;
+      Session S(Threads, One.Program, Options);
+      CHECK(S.S);
+      for (int Size : {0, 1, 2, 3, 7, 8, 9, 100, 5000}) {
+        LoopSize = Size;
+        memset(Counts, 0, sizeof(Counts));
+        int Runs = Size > 1000 ? 3 : 50;
+        for (int Run = 0; Run != Runs; ++Run)
+          CHECK(halcyon_session_run(S) == HALCYON_OK);
+        bool Right = true;
+        for (int I = 0; I != 5000; ++I)
+          Right &= Counts[I] == (I < Size ? 55 * Runs : 0);
+        CHECK(Right);
+      }
+    }
+}
+
+std::atomic<int> Meeting{0};
+
+/// Waits until all threads of the loop have come: fails without real parallelism.
+int meet(void *, int, uint8_t *) {
+  ++Meeting;
+  for (long Spins = 0; Meeting.load() < LoopSize; ++Spins)
+    if (Spins > 1000000000L)
+      return -1;
+  return 0;
+}
+int meetKernel(void **Args) {
+  return halide_do_par_for(*static_cast<void **>(Args[0]), meet, 0, LoopSize, nullptr);
+}
+
+void parallelism() {
+  OneKernel One(meetKernel);
+  for (uint32_t Threads : {2u, 4u}) {
+    Session S(Threads, One.Program);
+    for (int Run = 0; Run != 20; ++Run) {
+      LoopSize = int(Threads);
+      Meeting = 0;
+      CHECK(halcyon_session_run(S) == HALCYON_OK);
+    }
+  }
+}
+
+void *manySessions(void *Result) {
+  float In[16 * 4], Out[3 * 4];
+  makeImages(In, 4);
+  bool Right = true;
+  for (int Round = 0; Round != 10; ++Round) {
+    Session S(2);
+    halcyon_session_set_batch(S, 4);
+    halcyon_session_bind_input(S, 0, In);
+    halcyon_session_bind_output(S, 0, Out);
+    for (int Run = 0; Run != 20; ++Run)
+      Right &= halcyon_session_run(S) == HALCYON_OK && isRight(In, Out, 4);
+  }
+  *static_cast<bool *>(Result) = Right;
+  return nullptr;
+}
+
+void concurrentSessions() {
+  pthread_t Threads[3];
+  bool Right[3] = {};
+  for (int I = 0; I != 3; ++I)
+    CHECK(pthread_create(&Threads[I], nullptr, manySessions, &Right[I]) == 0);
+  for (int I = 0; I != 3; ++I) {
+    pthread_join(Threads[I], nullptr);
+    CHECK(Right[I]);
+  }
+}
+
+int reenter(void **Args) {
+  auto *S = *reinterpret_cast<halcyon_session **>(*static_cast<void **>(Args[0]));
+  return halcyon_session_run(S) == HALCYON_BUSY ? 0 : -1;
+}
+
+void busySessions() {
+  OneKernel One(reenter);
+  Session S(1, One.Program);
+  CHECK(halcyon_session_run(S) == HALCYON_OK);
+}
+
+} // namespace
+
+const Test SessionTests[] = {
+    {"session-batches", batches},
+    {"session-ports", ports},
+    {"session-pictures", pictures},
+    {"session-kernel-errors", kernelErrors},
+    {"session-profiles", profiles},
+    {"session-refusals", refusals},
+    {"session-weights-file", weightsFile},
+    {"session-allocators", allocators},
+    {"session-busy", busySessions},
+    {"scratch", scratch},
+    {"threads-loops", loops},
+    {"threads-parallelism", parallelism},
+    {"threads-concurrent-sessions", concurrentSessions},
+};
+const unsigned NumSessionTests = sizeof(SessionTests) / sizeof(Test);
