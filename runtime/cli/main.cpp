@@ -58,7 +58,7 @@ struct Arguments {
   }
 
   bool number(uint32_t &Out, uint32_t Largest, Failure &Why) {
-    const char *Name = Values[At], *Text;
+    const char *Name = Values[At], *Text = "";
     char *End;
     if (!text(Text, Why))
       return false;
@@ -71,7 +71,7 @@ struct Arguments {
   }
 
   bool seconds(double &Out, Failure &Why) {
-    const char *Text;
+    const char *Text = "";
     char *End;
     if (!text(Text, Why))
       return false;
