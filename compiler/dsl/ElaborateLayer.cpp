@@ -145,9 +145,12 @@ bool LayerBinder::reject(const LayerParam &param, const Arg &arg) {
   reported = true;
   bool takesWord =
       param.kind == ParamKind::Enum || param.kind == ParamKind::Pad;
-  if (arg.value.kind() == ValueKind::Word &&
-      !llvm::is_contained(param.enumerants, arg.value.asText())) {
-    const std::string &text = arg.value.asText();
+  std::string text;
+  if (arg.value.kind() == ValueKind::Word)
+    text = arg.value.asText();
+  else if (takesWord && arg.value.kind() == ValueKind::Callable)
+    text = arg.value.asCallable().name.str();
+  if (!text.empty() && !llvm::is_contained(param.enumerants, text)) {
     std::vector<StringRef> near(param.enumerants.begin(),
                                 param.enumerants.end());
     if (!takesWord)
@@ -167,9 +170,15 @@ bool LayerBinder::reject(const LayerParam &param, const Arg &arg) {
     notes.push_back("write: x -> " + name.str() + "(...)");
   if (arg.value.isScalar())
     notes.push_back("an op sees single elements; a layer goes into a block");
+  bool tensors =
+      param.kind == ParamKind::Tensors || param.kind == ParamKind::Tensor;
+  std::string subject = (tensors && first
+                             ? "'" + name + "' takes "
+                             : "'" + param.name + "' of '" + name + "' is ")
+                            .str();
   elaborator.error(arg.range,
-                   "'" + param.name + "' of '" + name + "' is " +
-                       expectation(param) + ", not " + kindText(arg.value),
+                   subject + expectation(param) + ", not " +
+                       kindText(arg.value),
                    std::move(notes));
   return false;
 }

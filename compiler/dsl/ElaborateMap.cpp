@@ -44,7 +44,11 @@ Value Elaborator::mapElements(StringRef name, std::vector<Value> args,
     std::vector<std::string> shapes;
     for (mlir::Value input : inputs)
       shapes.push_back(describe(input));
-    return error(where, "'" + name + "' needs tensors of one shape\n" +
+    // An operator is called what it looks like.
+    StringRef written(where.Start.getPointer(),
+                      where.End.getPointer() - where.Start.getPointer());
+    StringRef shown = written.size() <= 2 ? written : name;
+    return error(where, "'" + shown + "' needs tensors of one shape\n" +
                             llvm::join(shapes, ", "),
                  {"a size of 1 goes with any size"});
   }

@@ -269,8 +269,8 @@ void Elaborator::executeInput(const InputStmt &statement) {
     type = mlir::RankedTensorType::get(sizes, builder.getF32Type());
   }
   mlir::DictionaryAttr image;
-  if (statement.source && !(image = imageAttr(*statement.source, type, overridden)))
-    return;
+  if (statement.source)
+    image = imageAttr(*statement.source, type, overridden);
   auto input = cnn::InputOp::create(builder,
                                     location(statement.name.range, name), type,
                                     builder.getStringAttr(name), image);

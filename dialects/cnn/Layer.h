@@ -94,7 +94,8 @@ public:
                              llvm::ArrayRef<int64_t> shape) = 0;
 
   /// Reports a mistake at the argument bound to `param` (at the layer's name
-  /// where `param` is empty). `note` says what would be right. Returns failure.
+  /// where `param` is empty). Text after a line break in `message` stands beside
+  /// the caret; `note` says what would be right. Returns failure.
   virtual mlir::LogicalResult error(llvm::StringRef param,
                                     const llvm::Twine &message,
                                     const llvm::Twine &note = "") = 0;

@@ -82,9 +82,8 @@ FailureOr<SmallVector<Value>> ConcatOp::buildLayer(LayerContext &context) {
         type.getShape().drop_front(2) == first.getShape().drop_front(2))
       continue;
     return context.error("", "'concat' joins feature maps of one height and "
-                             "width",
-                         context.describe(inputs.front()) + ", " +
-                             context.describe(input));
+                             "width\n" + context.describe(inputs.front()) +
+                                 ", " + context.describe(input));
   }
   return SmallVector<Value>{
       ConcatOp::create(context.builder, context.loc, inputs)};
