@@ -1,4 +1,4 @@
-//===- cpu.cpp - What this CPU can do --------------------------------------===//
+//===- cpu.cpp - What this CPU can do -------------------------------------===//
 //
 // Compilers' own __builtin_cpu_supports needs their runtime library, which a
 // compiled program does not link; so CPUID is read here.
@@ -146,14 +146,16 @@ bool halcyon::cpuHas(const char *, size_t) { return false; }
 
 #endif
 
-extern "C" halcyon_status halcyon_program_check_cpu(const halcyon_program *Program,
-                                                    halcyon_error *Error) {
+extern "C" halcyon_status
+halcyon_program_check_cpu(const halcyon_program *Program,
+                          halcyon_error *Error) {
   halcyon_error Local;
   char Missing[192] = "";
   size_t Used = 0;
   for (const char *Name = Program->cpu_features; Name && *Name;) {
     size_t Length = strcspn(Name, " ");
-    if (Length && !cpuHas(Name, Length) && Used + Length + 2 < sizeof(Missing)) {
+    if (Length && !cpuHas(Name, Length) &&
+        Used + Length + 2 < sizeof(Missing)) {
       Missing[Used] = ' ';
       memcpy(Missing + Used + 1, Name, Length);
       Used += Length + 1;
@@ -165,5 +167,6 @@ extern "C" halcyon_status halcyon_program_check_cpu(const halcyon_program *Progr
   if (!Used)
     return HALCYON_OK;
   return fail(Error ? *Error : Local, HALCYON_BAD_CPU,
-              "this program was compiled for another CPU; this one lacks%s", Missing);
+              "this program was compiled for another CPU; this one lacks%s",
+              Missing);
 }

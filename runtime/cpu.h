@@ -1,4 +1,4 @@
-//===- cpu.h - What this CPU can do ----------------------------------------===//
+//===- cpu.h - What this CPU can do ---------------------------------------===//
 
 #ifndef HALCYON_RUNTIME_CPU_H
 #define HALCYON_RUNTIME_CPU_H

@@ -1,4 +1,4 @@
-//===- halide_support.cpp - What kernels call ------------------------------===//
+//===- halide_support.cpp - What kernels call -----------------------------===//
 //
 // Kernels are compiled with `no_runtime` and `user_context`; these few
 // functions are all that they need at run time. Each finds its session through
@@ -19,7 +19,8 @@ static ThreadContext &contextOf(void *UserContext) {
 
 extern "C" {
 
-int halide_do_par_for(void *UserContext, halide_task_t Task, int Min, int Size, uint8_t *Closure) {
+int halide_do_par_for(void *UserContext, halide_task_t Task, int Min, int Size,
+                      uint8_t *Closure) {
   ThreadContext &Context = contextOf(UserContext);
   return Context.Pool->run(Context, Task, Min, Size, Closure);
 }

@@ -1,4 +1,4 @@
-//===- memory.cpp - Allocation, scratch, mapped weights --------------------===//
+//===- memory.cpp - Allocation, scratch, mapped weights -------------------===//
 
 #include "memory.h"
 
@@ -14,7 +14,8 @@
 
 using namespace halcyon;
 
-halcyon_status halcyon::fail(halcyon_error &Error, halcyon_status Status, const char *Format, ...) {
+halcyon_status halcyon::fail(halcyon_error &Error, halcyon_status Status,
+                             const char *Format, ...) {
   Error.status = Status;
   va_list Arguments;
   va_start(Arguments, Format);
@@ -37,15 +38,16 @@ static size_t pageRound(size_t Bytes) { return (Bytes + 4095) & ~size_t(4095); }
 static void *mapBlock(size_t Bytes) {
   Bytes = pageRound(Bytes);
   size_t Room = Bytes + HugePage;
-  void *Mapped =
-      mmap(nullptr, Room, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void *Mapped = mmap(nullptr, Room, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (Mapped == MAP_FAILED)
     return nullptr;
   uintptr_t Begin = reinterpret_cast<uintptr_t>(Mapped);
   uintptr_t Block = (Begin + HugePage - 1) & ~(uintptr_t(HugePage) - 1);
   if (Block > Begin)
     munmap(Mapped, Block - Begin);
-  munmap(reinterpret_cast<void *>(Block + Bytes), Begin + Room - (Block + Bytes));
+  munmap(reinterpret_cast<void *>(Block + Bytes),
+         Begin + Room - (Block + Bytes));
   madvise(reinterpret_cast<void *>(Block), Bytes, MADV_HUGEPAGE);
   return reinterpret_cast<void *>(Block);
 }
@@ -88,7 +90,8 @@ void *Scratch::allocate(const Allocator &Memory, size_t Bytes) {
     Need = size_t(1) << SmallestLog2;
   unsigned Log2 = 63 - __builtin_clzll(Need);
   size_t Step = size_t(1) << (Log2 - 2);
-  size_t Quarters = (Need + Step - 1) / Step; // 4 to 8; 8 is the next power's first class
+  size_t Quarters =
+      (Need + Step - 1) / Step; // 4 to 8; 8 is the next power's first class
   unsigned SizeClass = 4 * (Log2 - SmallestLog2) + unsigned(Quarters) - 4;
   if (SizeClass >= NumClasses)
     return nullptr;
@@ -109,7 +112,8 @@ void *Scratch::allocate(const Allocator &Memory, size_t Bytes) {
 void Scratch::release(void *Memory) {
   if (!Memory)
     return;
-  auto *Block = reinterpret_cast<Header *>(static_cast<char *>(Memory) - BlockAlignment);
+  auto *Block =
+      reinterpret_cast<Header *>(static_cast<char *>(Memory) - BlockAlignment);
   Block->Next = Free[Block->SizeClass];
   Free[Block->SizeClass] = Block;
 }
@@ -129,22 +133,26 @@ void Scratch::trim(const Allocator &Memory, size_t Smallest) {
 // Weights
 //===----------------------------------------------------------------------===//
 
-static halcyon_status mapWeights(const halcyon_program &Program, const char *Path, int File,
-                                 void *&Mapping, size_t &MappedBytes, halcyon_error &Error) {
+static halcyon_status mapWeights(const halcyon_program &Program,
+                                 const char *Path, int File, void *&Mapping,
+                                 size_t &MappedBytes, halcyon_error &Error) {
   struct stat Status;
   WeightsHeader Header;
   if (fstat(File, &Status) || !S_ISREG(Status.st_mode))
     return fail(Error, HALCYON_BAD_WEIGHTS, "%s: not a file", Path);
   uint64_t Size = uint64_t(Status.st_size);
-  if (Size < WeightsOffset || pread(File, &Header, sizeof(Header), 0) != ssize_t(sizeof(Header)) ||
+  if (Size < WeightsOffset ||
+      pread(File, &Header, sizeof(Header), 0) != ssize_t(sizeof(Header)) ||
       memcmp(Header.Magic, "HALCYONW", 8) != 0)
     return fail(Error, HALCYON_BAD_WEIGHTS, "%s: not a weights file", Path);
   if (Header.Version != HALCYON_PROGRAM_VERSION)
-    return fail(Error, HALCYON_BAD_WEIGHTS, "%s: weights of format %llu, this program reads %d",
-                Path, static_cast<unsigned long long>(Header.Version), HALCYON_PROGRAM_VERSION);
+    return fail(Error, HALCYON_BAD_WEIGHTS,
+                "%s: weights of format %llu, this program reads %d", Path,
+                static_cast<unsigned long long>(Header.Version),
+                HALCYON_PROGRAM_VERSION);
   if (Header.Id != Program.weights_id || Header.Bytes != Program.weight_bytes)
-    return fail(Error, HALCYON_BAD_WEIGHTS, "%s: weights of another program than %s", Path,
-                Program.name);
+    return fail(Error, HALCYON_BAD_WEIGHTS,
+                "%s: weights of another program than %s", Path, Program.name);
   if (Size - WeightsOffset < Header.Bytes)
     return fail(Error, HALCYON_BAD_WEIGHTS,
                 "%s: truncated, %llu of %llu bytes of weights", Path,
@@ -159,12 +167,13 @@ static halcyon_status mapWeights(const halcyon_program &Program, const char *Pat
   return HALCYON_OK;
 }
 
-halcyon_status MappedWeights::open(const halcyon_program &Program, const char *Path,
-                                   halcyon_error &Error) {
+halcyon_status MappedWeights::open(const halcyon_program &Program,
+                                   const char *Path, halcyon_error &Error) {
   int File = ::open(Path, O_RDONLY | O_CLOEXEC);
   if (File < 0)
     return fail(Error, HALCYON_BAD_WEIGHTS, "%s: %s", Path, strerror(errno));
-  halcyon_status Status = mapWeights(Program, Path, File, Mapping, MappedBytes, Error);
+  halcyon_status Status =
+      mapWeights(Program, Path, File, Mapping, MappedBytes, Error);
   ::close(File);
   if (Status == HALCYON_OK)
     Data = static_cast<const uint8_t *>(Mapping) + WeightsOffset;

@@ -1,4 +1,4 @@
-//===- memory.h - Allocation, scratch, mapped weights ----------------------===//
+//===- memory.h - Allocation, scratch, mapped weights ---------------------===//
 
 #ifndef HALCYON_RUNTIME_MEMORY_H
 #define HALCYON_RUNTIME_MEMORY_H
@@ -10,7 +10,8 @@
 
 namespace halcyon {
 
-/// Alignment of every block that a kernel sees: a cache line, an AVX-512 vector.
+/// Alignment of every block that a kernel sees: a cache line, an AVX-512
+/// vector.
 constexpr size_t BlockAlignment = 64;
 
 /// The caller's allocator, or mmap for large blocks and malloc for small ones.
@@ -63,7 +64,8 @@ constexpr uint64_t WeightsOffset = 4096;
 /// A read-only mapping of a weights file, never a copy.
 class MappedWeights {
 public:
-  halcyon_status open(const halcyon_program &Program, const char *Path, halcyon_error &Error);
+  halcyon_status open(const halcyon_program &Program, const char *Path,
+                      halcyon_error &Error);
   void close();
   const uint8_t *data() const { return Data; }
 
@@ -76,7 +78,8 @@ private:
 /// Fills an error and returns its status, to be returned in turn.
 __attribute__((format(printf, 3, 4))) halcyon_status fail(halcyon_error &Error,
                                                           halcyon_status Status,
-                                                          const char *Format, ...);
+                                                          const char *Format,
+                                                          ...);
 
 } // namespace halcyon
 

@@ -1,4 +1,4 @@
-//===- session.cpp - A program made ready to run ---------------------------===//
+//===- session.cpp - A program made ready to run --------------------------===//
 
 #include "session.h"
 
@@ -40,7 +40,8 @@ const char *halcyon_status_text(halcyon_status Status) {
   return "unknown status";
 }
 
-static int32_t findPort(const halcyon_program *Program, const halcyon_port *Ports, uint32_t Count,
+static int32_t findPort(const halcyon_program *Program,
+                        const halcyon_port *Ports, uint32_t Count,
                         const char *Name) {
   for (uint32_t I = 0; I != Count; ++I)
     if (strcmp(Program->strings + Ports[I].name, Name) == 0)
@@ -48,18 +49,21 @@ static int32_t findPort(const halcyon_program *Program, const halcyon_port *Port
   return -1;
 }
 
-int32_t halcyon_program_find_input(const halcyon_program *Program, const char *Name) {
+int32_t halcyon_program_find_input(const halcyon_program *Program,
+                                   const char *Name) {
   return findPort(Program, Program->inputs, Program->num_inputs, Name);
 }
 
-int32_t halcyon_program_find_output(const halcyon_program *Program, const char *Name) {
+int32_t halcyon_program_find_output(const halcyon_program *Program,
+                                    const char *Name) {
   return findPort(Program, Program->outputs, Program->num_outputs, Name);
 }
 
 uint64_t halcyon_port_bytes(const halcyon_port *Port, uint64_t Batch) {
   uint64_t Bytes = (Port->type_bits + 7u) / 8u;
   for (unsigned I = 0; I != Port->rank; ++I) {
-    uint64_t Extent = Port->shape[I] == HALCYON_BATCH ? Batch : uint64_t(Port->shape[I]);
+    uint64_t Extent =
+        Port->shape[I] == HALCYON_BATCH ? Batch : uint64_t(Port->shape[I]);
     if (__builtin_mul_overflow(Bytes, Extent, &Bytes))
       return 0;
   }
@@ -69,11 +73,12 @@ uint64_t halcyon_port_bytes(const halcyon_port *Port, uint64_t Batch) {
 /// Whether every index in the table lies in its table: a program linked with a
 /// table of another compiler should say so, not crash.
 static bool isSound(const halcyon_program &P) {
-  if (P.num_functions == 0 || P.alignment == 0 || (P.alignment & (P.alignment - 1)) ||
-      P.alignment > 4096)
+  if (P.num_functions == 0 || P.alignment == 0 ||
+      (P.alignment & (P.alignment - 1)) || P.alignment > 4096)
     return false;
   for (uint32_t I = 0; I != P.num_functions; ++I)
-    if (uint64_t(P.functions[I].first_call) + P.functions[I].num_calls > P.num_calls)
+    if (uint64_t(P.functions[I].first_call) + P.functions[I].num_calls >
+        P.num_calls)
       return false;
   for (uint32_t I = 0; I != P.num_calls; ++I)
     if (P.calls[I].kernel >= P.num_kernels ||
@@ -100,7 +105,8 @@ static bool isSound(const halcyon_program &P) {
 // Creation
 //===----------------------------------------------------------------------===//
 
-template <class T> static bool make(const Allocator &Memory, T *&Out, uint64_t Count) {
+template <class T>
+static bool make(const Allocator &Memory, T *&Out, uint64_t Count) {
   Out = static_cast<T *>(Memory.allocate(size_t(Count) * sizeof(T)));
   if (!Out)
     return false;
@@ -109,7 +115,8 @@ template <class T> static bool make(const Allocator &Memory, T *&Out, uint64_t C
   return true;
 }
 
-template <class T> static void unmake(const Allocator &Memory, T *&Pointer, uint64_t Count) {
+template <class T>
+static void unmake(const Allocator &Memory, T *&Pointer, uint64_t Count) {
   Memory.release(Pointer, size_t(Count) * sizeof(T));
   Pointer = nullptr;
 }
@@ -128,7 +135,8 @@ static bool makeTables(halcyon_session &S) {
          make(S.Memory, S.OfImage, P.num_views) &&
          make(S.Memory, S.Arguments, countArguments(P)) &&
          make(S.Memory, S.FirstArgument, P.num_calls) &&
-         make(S.Memory, S.Inputs, P.num_inputs) && make(S.Memory, S.Outputs, P.num_outputs) &&
+         make(S.Memory, S.Inputs, P.num_inputs) &&
+         make(S.Memory, S.Outputs, P.num_outputs) &&
          make(S.Memory, S.Times, P.functions[0].num_calls) &&
          make(S.Memory, S.Contexts, S.NumThreads);
 }
@@ -139,14 +147,16 @@ static void fillTables(halcyon_session &S) {
   for (uint32_t I = 0; I != P.num_views; ++I) {
     const halcyon_view &View = P.views[I];
     halide_buffer_t &Buffer = S.Buffers[I];
-    Buffer.type = halide_type_t(halide_type_code_t(View.type_code), View.type_bits, 1);
+    Buffer.type =
+        halide_type_t(halide_type_code_t(View.type_code), View.type_bits, 1);
     Buffer.dimensions = View.rank;
     Buffer.dim = S.Dims + uint64_t(I) * HALCYON_MAX_RANK;
     for (unsigned D = 0; D != View.rank; ++D)
-      Buffer.dim[D] =
-          halide_dimension_t(View.dims[D].min, View.dims[D].extent, View.dims[D].stride);
+      Buffer.dim[D] = halide_dimension_t(View.dims[D].min, View.dims[D].extent,
+                                         View.dims[D].stride);
     if (View.space == HALCYON_WEIGHTS)
-      Buffer.host = const_cast<uint8_t *>(S.Weights) + View.offset; // kernels only read them
+      Buffer.host = const_cast<uint8_t *>(S.Weights) +
+                    View.offset; // kernels only read them
   }
   S.UserContext = &S.Contexts[0];
   uint64_t Next = 0;
@@ -170,14 +180,15 @@ static void fillTables(halcyon_session &S) {
   }
 }
 
-static halcyon_status findWeights(halcyon_session &S, const char *Path, halcyon_error &Error) {
+static halcyon_status findWeights(halcyon_session &S, const char *Path,
+                                  halcyon_error &Error) {
   const halcyon_program &P = *S.Program;
   S.Weights = static_cast<const uint8_t *>(P.weights);
   if (P.weight_bytes == 0 || (P.weights && !Path))
     return HALCYON_OK;
   if (!Path)
-    return fail(Error, HALCYON_BAD_WEIGHTS, "the weights of %s lie beside it: name their file",
-                P.name);
+    return fail(Error, HALCYON_BAD_WEIGHTS,
+                "the weights of %s lie beside it: name their file", P.name);
   if (halcyon_status Status = S.WeightsFile.open(P, Path, Error))
     return Status;
   S.Weights = S.WeightsFile.data();
@@ -193,7 +204,8 @@ static halcyon_status setUp(halcyon_session &S, const halcyon_options &Options,
     S.NumThreads = S.NumThreads ? S.NumThreads : 1;
   }
   if (S.NumThreads > 4096)
-    return fail(Error, HALCYON_BAD_ARGUMENT, "%u threads are too many", S.NumThreads);
+    return fail(Error, HALCYON_BAD_ARGUMENT, "%u threads are too many",
+                S.NumThreads);
   if (halcyon_status Status = findWeights(S, Options.weights_path, Error))
     return Status;
   if (!makeTables(S))
@@ -203,13 +215,16 @@ static halcyon_status setUp(halcyon_session &S, const halcyon_options &Options,
     Error = S.Error;
     return Error.status;
   }
-  if (!S.Pool.start(S.Memory, S.Contexts, S.NumThreads, Options.spin_us, Options.flags))
-    return fail(Error, HALCYON_NO_THREADS, "the system refused to start %u threads", S.NumThreads);
+  if (!S.Pool.start(S.Memory, S.Contexts, S.NumThreads, Options.spin_us,
+                    Options.flags))
+    return fail(Error, HALCYON_NO_THREADS,
+                "the system refused to start %u threads", S.NumThreads);
   return HALCYON_OK;
 }
 
 halcyon_status halcyon_session_create(const halcyon_program *Program,
-                                      const halcyon_options *Options, halcyon_session **Session,
+                                      const halcyon_options *Options,
+                                      halcyon_session **Session,
                                       halcyon_error *Error) {
   halcyon_error Local = {};
   halcyon_error &E = Error ? *Error : Local;
@@ -218,7 +233,8 @@ halcyon_status halcyon_session_create(const halcyon_program *Program,
     return fail(E, HALCYON_BAD_ARGUMENT, "no place for the session");
   *Session = nullptr;
   if (!Program || Program->version != HALCYON_PROGRAM_VERSION)
-    return fail(E, HALCYON_BAD_PROGRAM, "program table of version %u, this runtime reads %d",
+    return fail(E, HALCYON_BAD_PROGRAM,
+                "program table of version %u, this runtime reads %d",
                 Program ? Program->version : 0, HALCYON_PROGRAM_VERSION);
   if (!isSound(*Program))
     return fail(E, HALCYON_BAD_PROGRAM, "the program table is damaged");
@@ -228,9 +244,11 @@ halcyon_status halcyon_session_create(const halcyon_program *Program,
   if (!Options)
     Options = &Defaults;
   if (!Options->allocator.allocate != !Options->allocator.release)
-    return fail(E, HALCYON_BAD_ARGUMENT, "an allocator needs both of its functions");
+    return fail(E, HALCYON_BAD_ARGUMENT,
+                "an allocator needs both of its functions");
   Allocator Memory(Options->allocator);
-  void *Room = Memory.allocate(sizeof(halcyon_session), alignof(halcyon_session));
+  void *Room =
+      Memory.allocate(sizeof(halcyon_session), alignof(halcyon_session));
   if (!Room)
     return fail(E, HALCYON_NO_MEMORY, "out of memory");
   auto *S = new (Room) halcyon_session;
@@ -296,7 +314,8 @@ private:
 static bool fits(const halcyon_view &View, uint32_t Batch) {
   int64_t Last = 0;
   for (unsigned D = 0; D != View.rank; ++D) {
-    int64_t Extent = View.dims[D].extent == HALCYON_BATCH ? int64_t(Batch) : View.dims[D].extent;
+    int64_t Extent = View.dims[D].extent == HALCYON_BATCH ? int64_t(Batch)
+                                                          : View.dims[D].extent;
     if (Extent > 0)
       Last += (Extent - 1) * llabs(View.dims[D].stride);
     if (Last > INT32_MAX)
@@ -313,21 +332,26 @@ halcyon_status halcyon_session_set_batch(halcyon_session *S, uint32_t Batch) {
     return HALCYON_OK;
   const halcyon_program &P = *S->Program;
   if (Batch == 0 || Batch > INT32_MAX)
-    return fail(S->Error, HALCYON_BAD_ARGUMENT, "a batch of %u images is not possible", Batch);
+    return fail(S->Error, HALCYON_BAD_ARGUMENT,
+                "a batch of %u images is not possible", Batch);
   for (uint32_t I = 0; I != P.num_views; ++I)
     if (!S->OfImage[I] && !fits(P.views[I], Batch))
-      return fail(S->Error, HALCYON_BAD_ARGUMENT,
-                  "a batch of %u images is too large: a tensor exceeds 2^31 elements", Batch);
+      return fail(
+          S->Error, HALCYON_BAD_ARGUMENT,
+          "a batch of %u images is too large: a tensor exceeds 2^31 elements",
+          Batch);
 
   uint64_t Bytes;
   if (__builtin_mul_overflow(P.arena_bytes, uint64_t(Batch), &Bytes))
     Bytes = UINT64_MAX;
   if (Bytes > S->ArenaBytes) {
-    size_t Alignment = P.alignment > BlockAlignment ? P.alignment : BlockAlignment;
+    size_t Alignment =
+        P.alignment > BlockAlignment ? P.alignment : BlockAlignment;
     auto *Arena = static_cast<uint8_t *>(S->Memory.allocate(Bytes, Alignment));
     if (!Arena)
-      return fail(S->Error, HALCYON_NO_MEMORY, "out of memory: a batch of %u images needs %.1f MB",
-                  Batch, double(Bytes) / 1e6);
+      return fail(S->Error, HALCYON_NO_MEMORY,
+                  "out of memory: a batch of %u images needs %.1f MB", Batch,
+                  double(Bytes) / 1e6);
     S->Memory.release(S->Arena, S->ArenaBytes);
     S->Arena = Arena;
     S->ArenaBytes = Bytes;
@@ -345,8 +369,8 @@ halcyon_status halcyon_session_set_batch(halcyon_session *S, uint32_t Batch) {
   return HALCYON_OK;
 }
 
-static halcyon_status bind(halcyon_session *S, halcyon_space Space, uint32_t Index, uint32_t Count,
-                           void *Data) {
+static halcyon_status bind(halcyon_session *S, halcyon_space Space,
+                           uint32_t Index, uint32_t Count, void *Data) {
   if (Index >= Count)
     return fail(S->Error, HALCYON_BAD_ARGUMENT, "no %s %u: the program has %u",
                 Space == HALCYON_INPUT ? "input" : "output", Index, Count);
@@ -363,14 +387,17 @@ static halcyon_status bind(halcyon_session *S, halcyon_space Space, uint32_t Ind
   return HALCYON_OK;
 }
 
-halcyon_status halcyon_session_bind_input(halcyon_session *S, uint32_t Index, const void *Data) {
+halcyon_status halcyon_session_bind_input(halcyon_session *S, uint32_t Index,
+                                          const void *Data) {
   Guard Entry(S);
   if (!Entry)
     return HALCYON_BUSY;
-  return bind(S, HALCYON_INPUT, Index, S->Program->num_inputs, const_cast<void *>(Data));
+  return bind(S, HALCYON_INPUT, Index, S->Program->num_inputs,
+              const_cast<void *>(Data));
 }
 
-halcyon_status halcyon_session_bind_output(halcyon_session *S, uint32_t Index, void *Data) {
+halcyon_status halcyon_session_bind_output(halcyon_session *S, uint32_t Index,
+                                           void *Data) {
   Guard Entry(S);
   if (!Entry)
     return HALCYON_BUSY;
@@ -387,15 +414,17 @@ static uint64_t nowNs() {
   return uint64_t(Time.tv_sec) * 1000000000u + uint64_t(Time.tv_nsec);
 }
 
-static halcyon_status kernelFailed(halcyon_session &S, const halcyon_call &Call, int Code) {
+static halcyon_status kernelFailed(halcyon_session &S, const halcyon_call &Call,
+                                   int Code) {
   const char *Strings = S.Program->strings;
   if (!S.KernelSpoke.load())
     snprintf(S.KernelText, sizeof(S.KernelText), "code %d", Code);
-  return fail(S.Error, HALCYON_KERNEL_FAILED, "%s (%s): %s", Strings + Call.layer,
-              Strings + Call.algorithm, S.KernelText);
+  return fail(S.Error, HALCYON_KERNEL_FAILED, "%s (%s): %s",
+              Strings + Call.layer, Strings + Call.algorithm, S.KernelText);
 }
 
-static halcyon_status runFunction(halcyon_session &S, const halcyon_function &F, bool Timed) {
+static halcyon_status runFunction(halcyon_session &S, const halcyon_function &F,
+                                  bool Timed) {
   const halcyon_program &P = *S.Program;
   S.KernelSpoke.store(false, std::memory_order_relaxed);
   S.Pool.wake();
@@ -441,28 +470,32 @@ halcyon_status halcyon_session_run(halcyon_session *S) {
 static constexpr size_t LargeScratch = size_t(1) << 20;
 
 halcyon_status halcyon_session_prepare_image(halcyon_session *S, uint32_t Input,
-                                             const halcyon_picture *Picture, void *Destination) {
+                                             const halcyon_picture *Picture,
+                                             void *Destination) {
   Guard Entry(S);
   if (!Entry)
     return HALCYON_BUSY;
   const halcyon_program &P = *S->Program;
   if (Input >= P.num_inputs || P.inputs[Input].image_function < 0)
-    return fail(S->Error, HALCYON_BAD_ARGUMENT, "input %u is not made from an image", Input);
+    return fail(S->Error, HALCYON_BAD_ARGUMENT,
+                "input %u is not made from an image", Input);
   const char *Name = P.strings + P.inputs[Input].name;
   if (!Picture || !Picture->pixels || !Destination)
-    return fail(S->Error, HALCYON_BAD_ARGUMENT, "input %s: no picture or no room for it", Name);
+    return fail(S->Error, HALCYON_BAD_ARGUMENT,
+                "input %s: no picture or no room for it", Name);
   uint64_t Row = uint64_t(Picture->width) * Picture->channels;
   uint64_t RowBytes = Picture->row_bytes ? Picture->row_bytes : Row;
   if (Row == 0 || Picture->height == 0 || RowBytes < Row ||
       RowBytes > uint64_t(INT32_MAX) / Picture->height)
     return fail(S->Error, HALCYON_BAD_ARGUMENT,
-                "input %s: a picture of %u x %u is empty or too large", Name, Picture->width,
-                Picture->height);
+                "input %s: a picture of %u x %u is empty or too large", Name,
+                Picture->width, Picture->height);
 
   const halcyon_function &F = P.functions[P.inputs[Input].image_function];
-  const halide_dimension_t Dims[3] = {{0, int32_t(Picture->channels), 1},
-                                      {0, int32_t(Picture->width), int32_t(Picture->channels)},
-                                      {0, int32_t(Picture->height), int32_t(RowBytes)}};
+  const halide_dimension_t Dims[3] = {
+      {0, int32_t(Picture->channels), 1},
+      {0, int32_t(Picture->width), int32_t(Picture->channels)},
+      {0, int32_t(Picture->height), int32_t(RowBytes)}};
   for (uint32_t C = F.first_call; C != F.first_call + F.num_calls; ++C) {
     for (uint32_t V = 0; V != P.calls[C].num_views; ++V) {
       uint32_t I = P.calls[C].first_view + V;
@@ -472,10 +505,12 @@ halcyon_status halcyon_session_prepare_image(halcyon_session *S, uint32_t Input,
       if (View.space != HALCYON_IMAGE)
         continue;
       for (unsigned D = 0; D != View.rank && D != 3; ++D) {
-        if (View.dims[D].extent != HALCYON_DYNAMIC && View.dims[D].extent != Dims[D].extent)
+        if (View.dims[D].extent != HALCYON_DYNAMIC &&
+            View.dims[D].extent != Dims[D].extent)
           return fail(S->Error, HALCYON_BAD_ARGUMENT,
-                      "input %s takes pictures of other size or channels than %u x %u x %u", Name,
-                      Picture->width, Picture->height, Picture->channels);
+                      "input %s takes pictures of other size or channels than "
+                      "%u x %u x %u",
+                      Name, Picture->width, Picture->height, Picture->channels);
         S->Buffers[I].dim[D] = Dims[D];
       }
       S->Buffers[I].host = const_cast<uint8_t *>(Picture->pixels);
@@ -491,8 +526,12 @@ halcyon_status halcyon_session_prepare_image(halcyon_session *S, uint32_t Input,
 // Questions
 //===----------------------------------------------------------------------===//
 
-const char *halcyon_session_error(const halcyon_session *S) { return S->Error.text; }
-uint32_t halcyon_session_threads(const halcyon_session *S) { return S->NumThreads; }
+const char *halcyon_session_error(const halcyon_session *S) {
+  return S->Error.text;
+}
+uint32_t halcyon_session_threads(const halcyon_session *S) {
+  return S->NumThreads;
+}
 uint32_t halcyon_session_batch(const halcyon_session *S) { return S->Batch; }
 
 halcyon_status halcyon_session_set_profiling(halcyon_session *S, int On) {

@@ -1,4 +1,4 @@
-//===- session.h - A program made ready to run -----------------------------===//
+//===- session.h - A program made ready to run ----------------------------===//
 
 #ifndef HALCYON_RUNTIME_SESSION_H
 #define HALCYON_RUNTIME_SESSION_H
@@ -30,14 +30,14 @@ struct halcyon_session {
   uint64_t ArenaBytes = 0;
   uint32_t Batch = 0;
 
-  halide_buffer_t *Buffers = nullptr;   ///< one per view
-  halide_dimension_t *Dims = nullptr;   ///< HALCYON_MAX_RANK per view
-  uint8_t *OfImage = nullptr;           ///< per view: belongs to an image function
-  void **Arguments = nullptr;           ///< of all calls, one after another
-  uint64_t *FirstArgument = nullptr;    ///< per call
+  halide_buffer_t *Buffers = nullptr; ///< one per view
+  halide_dimension_t *Dims = nullptr; ///< HALCYON_MAX_RANK per view
+  uint8_t *OfImage = nullptr;        ///< per view: belongs to an image function
+  void **Arguments = nullptr;        ///< of all calls, one after another
+  uint64_t *FirstArgument = nullptr; ///< per call
   const void **Inputs = nullptr;
   void **Outputs = nullptr;
-  halcyon::CallTime *Times = nullptr;   ///< per call of function 0
+  halcyon::CallTime *Times = nullptr; ///< per call of function 0
   bool Profiling = false;
 
   halcyon::ThreadContext *Contexts = nullptr;
@@ -49,7 +49,8 @@ struct halcyon_session {
   void *PrintSelf = nullptr;
 
   std::atomic<bool> Entered{false};
-  std::atomic<bool> KernelSpoke{false}; ///< a kernel's message is, or is being, stored
+  std::atomic<bool> KernelSpoke{
+      false}; ///< a kernel's message is, or is being, stored
   halcyon_error Error = {};
   char KernelText[200] = {};
 };

@@ -1,4 +1,4 @@
-//===- threads.cpp - Worker threads and parallel loops ---------------------===//
+//===- threads.cpp - Worker threads and parallel loops --------------------===//
 
 #include "threads.h"
 
@@ -45,7 +45,8 @@ static uint64_t nowNs() {
 /// The first CPU of the core that Cpu belongs to; Cpu itself where unknown.
 static int coreOf(int Cpu) {
   char Path[96];
-  snprintf(Path, sizeof(Path), "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", Cpu);
+  snprintf(Path, sizeof(Path),
+           "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", Cpu);
   int First = Cpu;
   if (FILE *File = fopen(Path, "re")) {
     if (fscanf(File, "%d", &First) != 1)
@@ -98,9 +99,10 @@ static void pinThisThread(int Cpu) {
 /// Sessions of one process take cores in turn, so that they do not meet.
 static std::atomic<unsigned> NextCpu{0};
 
-bool ThreadPool::start(const Allocator &Memory, ThreadContext *Contexts, unsigned Threads,
-                       unsigned SpinUs, unsigned Flags) {
-  Ranges = static_cast<Range *>(Memory.allocate(sizeof(Range) * Threads, alignof(Range)));
+bool ThreadPool::start(const Allocator &Memory, ThreadContext *Contexts,
+                       unsigned Threads, unsigned SpinUs, unsigned Flags) {
+  Ranges = static_cast<Range *>(
+      Memory.allocate(sizeof(Range) * Threads, alignof(Range)));
   if (!Ranges)
     return false;
   NumThreads = Threads;
@@ -114,15 +116,19 @@ bool ThreadPool::start(const Allocator &Memory, ThreadContext *Contexts, unsigne
   bool Pin = !(Flags & HALCYON_NO_PINNING) && Threads > 1 && Threads <= NumCpus;
   if (Pin) {
     int CallerCpu = sched_getcpu();
+    // Where there is room for others, the system has chosen a free core.
+    if ((Flags & HALCYON_PIN_CALLER) && Threads >= Cores)
+      CallerCpu = Cpus[0];
     if (Flags & HALCYON_PIN_CALLER)
-      pinThisThread(CallerCpu = Cpus[0]);
+      pinThisThread(CallerCpu);
     unsigned Kept = 0;
     for (unsigned I = 0; I != NumCpus; ++I)
       if (Cpus[I] != CallerCpu)
         Cpus[Kept++] = Cpus[I];
     NumCpus = Kept;
   }
-  unsigned First = Pin && NumCpus > Threads - 1 ? NextCpu.fetch_add(Threads - 1) : 0;
+  unsigned First =
+      Pin && NumCpus > Threads - 1 ? NextCpu.fetch_add(Threads - 1) : 0;
 
   for (unsigned I = 0; I != Threads; ++I) {
     Range &Worker = *new (&Ranges[I]) Range;
@@ -179,7 +185,9 @@ void *ThreadPool::workerMain(void *Argument) {
   return nullptr;
 }
 
-static bool isEmpty(uint64_t Indices) { return uint32_t(Indices) >= uint32_t(Indices >> 32); }
+static bool isEmpty(uint64_t Indices) {
+  return uint32_t(Indices) >= uint32_t(Indices >> 32);
+}
 
 void ThreadPool::work(Range &Own) {
   uint64_t IdleSince = nowNs();
@@ -196,7 +204,8 @@ void ThreadPool::work(Range &Own) {
       continue;
     if (Stopping.load(std::memory_order_relaxed))
       return;
-    uint64_t Limit = Active.load(std::memory_order_relaxed) ? SpinNs * ActiveFactor : SpinNs;
+    uint64_t Limit =
+        Active.load(std::memory_order_relaxed) ? SpinNs * ActiveFactor : SpinNs;
     if (nowNs() - IdleSince < Limit)
       continue;
     sleep(Own);
@@ -235,12 +244,15 @@ void ThreadPool::wake() {
 // Loops
 //===----------------------------------------------------------------------===//
 
-static uint64_t pack(uint32_t Begin, uint32_t End) { return uint64_t(End) << 32 | Begin; }
+static uint64_t pack(uint32_t Begin, uint32_t End) {
+  return uint64_t(End) << 32 | Begin;
+}
 
 /// Takes indices, from this thread's range first, until none are left.
 void ThreadPool::participate(ThreadContext &Context) {
   int32_t Done = 0;
-  for (unsigned K = 0, I = Context.Index; K != NumThreads; ++K, I = I + 1 == NumThreads ? 0 : I + 1) {
+  for (unsigned K = 0, I = Context.Index; K != NumThreads;
+       ++K, I = I + 1 == NumThreads ? 0 : I + 1) {
     std::atomic<uint64_t> &Indices = Ranges[I].Indices;
     uint64_t Seen = Indices.load(std::memory_order_relaxed);
     while (!isEmpty(Seen)) {
@@ -253,8 +265,10 @@ void ThreadPool::participate(ThreadContext &Context) {
       if (!Indices.compare_exchange_weak(Seen, Left, std::memory_order_acq_rel,
                                          std::memory_order_relaxed))
         continue;
-      for (uint32_t J = 0; J != Count && !Error.load(std::memory_order_relaxed); ++J)
-        if (int Result = Body(&Context, int(uint32_t(Min) + First + J), Closure))
+      for (uint32_t J = 0; J != Count && !Error.load(std::memory_order_relaxed);
+           ++J)
+        if (int Result =
+                Body(&Context, int(uint32_t(Min) + First + J), Closure))
           Error.store(Result, std::memory_order_relaxed);
       Done += int32_t(Count);
       Seen = Left;
@@ -286,8 +300,8 @@ void ThreadPool::waitForPending() {
   }
 }
 
-int ThreadPool::run(ThreadContext &Context, LoopBody LoopBody, int LoopMin, int Size,
-                    uint8_t *LoopClosure) {
+int ThreadPool::run(ThreadContext &Context, LoopBody LoopBody, int LoopMin,
+                    int Size, uint8_t *LoopClosure) {
   if (Size <= 1 || NumThreads == 1 || Context.InLoop) {
     for (int I = 0; I < Size; ++I)
       if (int Result = LoopBody(&Context, LoopMin + I, LoopClosure))
@@ -306,7 +320,8 @@ int ThreadPool::run(ThreadContext &Context, LoopBody LoopBody, int LoopMin, int 
     return uint32_t((uint64_t(uint32_t(Size)) * I + Parts - 1) / Parts);
   };
   for (unsigned I = Parts; I-- != 0;)
-    Ranges[I].Indices.store(pack(Bound(I), Bound(I + 1)), std::memory_order_release);
+    Ranges[I].Indices.store(pack(Bound(I), Bound(I + 1)),
+                            std::memory_order_release);
   wakeSleepers(1, Parts);
   participate(Context);
   waitForPending();

@@ -1,4 +1,4 @@
-//===- threads.h - Worker threads and parallel loops -----------------------===//
+//===- threads.h - Worker threads and parallel loops ----------------------===//
 //
 // A parallel loop is cut into one range per thread, always the same one, so
 // that a thread finds in its caches what it wrote in the loop before. Whoever
@@ -46,12 +46,14 @@ class ThreadPool {
 public:
   /// Starts `Threads - 1` workers; `Contexts` has one entry per thread, the
   /// first is the caller's. Returns false where the system refuses.
-  bool start(const Allocator &Memory, ThreadContext *Contexts, unsigned Threads, unsigned SpinUs,
-             unsigned Flags);
+  bool start(const Allocator &Memory, ThreadContext *Contexts, unsigned Threads,
+             unsigned SpinUs, unsigned Flags);
   void stop(const Allocator &Memory);
 
-  /// Runs Body for [Min, Min + Size). Returns 0, or what some failing body returned.
-  int run(ThreadContext &Context, LoopBody Body, int Min, int Size, uint8_t *Closure);
+  /// Runs Body for [Min, Min + Size). Returns 0, or what some failing body
+  /// returned.
+  int run(ThreadContext &Context, LoopBody Body, int Min, int Size,
+          uint8_t *Closure);
 
   /// A run begins: sleeping workers start to poll, and keep to it until `rest`.
   void wake();

@@ -1,4 +1,4 @@
-//===- file.cpp - Whole files and folders ----------------------------------===//
+//===- file.cpp - Whole files and folders ---------------------------------===//
 
 #include "support.h"
 
@@ -18,7 +18,9 @@ static bool readAll(int File, const char *Path, Buffer &Out, Failure &Why) {
   if (S_ISDIR(Status.st_mode))
     return fail(Why, "%s: is a folder", Path);
   // One byte of room beyond a file's size tells its end without growing.
-  size_t Room = S_ISREG(Status.st_mode) && Status.st_size > 0 ? size_t(Status.st_size) + 1 : 65536;
+  size_t Room = S_ISREG(Status.st_mode) && Status.st_size > 0
+                    ? size_t(Status.st_size) + 1
+                    : 65536;
   if (!Out.allocate(Room, Why))
     return false;
   size_t Used = 0;
@@ -71,12 +73,13 @@ static bool writeAll(int File, const Piece *Pieces, size_t Count) {
   return true;
 }
 
-bool halcyon::cli::writeFile(const char *Path, const Piece *Pieces, size_t Count, Failure &Why) {
+bool halcyon::cli::writeFile(const char *Path, const Piece *Pieces,
+                             size_t Count, Failure &Why) {
   struct stat Status;
   bool Special = stat(Path, &Status) == 0 && !S_ISREG(Status.st_mode);
   char Temporary[4096];
-  if (snprintf(Temporary, sizeof(Temporary), Special ? "%s" : "%s.XXXXXX", Path) >=
-      int(sizeof(Temporary)))
+  if (snprintf(Temporary, sizeof(Temporary), Special ? "%s" : "%s.XXXXXX",
+               Path) >= int(sizeof(Temporary)))
     return fail(Why, "%s: the path is too long", Path);
   // Pipes and devices cannot be replaced; they are written as they are.
   int File = Special ? open(Path, O_WRONLY | O_CLOEXEC) : mkstemp(Temporary);
@@ -112,7 +115,8 @@ bool halcyon::cli::isFile(const char *Path) {
   return stat(Path, &Status) == 0 && S_ISREG(Status.st_mode);
 }
 
-bool halcyon::cli::joinPath(char (&Out)[4096], const char *Folder, const char *Name) {
+bool halcyon::cli::joinPath(char (&Out)[4096], const char *Folder,
+                            const char *Name) {
   return snprintf(Out, sizeof(Out), "%s/%s", Folder, Name) < int(sizeof(Out));
 }
 
@@ -137,8 +141,10 @@ bool Names::read(const char *Folder, Failure &Why) {
   }
   closedir(Directory);
   if (Items.size())
-    qsort(&Items[0], Items.size(), sizeof(char *), [](const void *A, const void *B) {
-      return strcmp(*static_cast<char *const *>(A), *static_cast<char *const *>(B));
-    });
+    qsort(&Items[0], Items.size(), sizeof(char *),
+          [](const void *A, const void *B) {
+            return strcmp(*static_cast<char *const *>(A),
+                          *static_cast<char *const *>(B));
+          });
   return Good;
 }

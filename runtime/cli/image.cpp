@@ -1,10 +1,12 @@
-//===- image.cpp - PNG and JPEG --------------------------------------------===//
+//===- image.cpp - PNG and JPEG -------------------------------------------===//
 
 #include "support.h"
 
 #include <csetjmp>
 #include <cstdio>
 #include <jpeglib.h>
+
+#include <jerror.h>
 #include <png.h>
 
 using namespace halcyon::cli;
@@ -22,20 +24,21 @@ bool halcyon::cli::isPicture(const uint8_t *Data, size_t Size) {
 }
 
 /// Kernels count elements in 32 bits.
-static bool makeRoom(Picture &Out, uint64_t Width, uint64_t Height, uint32_t Channels,
-                     Failure &Why) {
-  if (Width == 0 || Height == 0 || Width > INT32_MAX / 4 || Height > INT32_MAX / 4 ||
-      Width * Channels > uint64_t(INT32_MAX) / Height)
+static bool makeRoom(Picture &Out, uint64_t Width, uint64_t Height,
+                     uint32_t Channels, Failure &Why) {
+  if (Width == 0 || Height == 0 || Width > INT32_MAX / 4 ||
+      Height > INT32_MAX / 4 || Width * Channels > uint64_t(INT32_MAX) / Height)
     return fail(Why, "a picture of %llu x %llu is too large",
-                static_cast<unsigned long long>(Width), static_cast<unsigned long long>(Height));
+                static_cast<unsigned long long>(Width),
+                static_cast<unsigned long long>(Height));
   Out.Width = uint32_t(Width);
   Out.Height = uint32_t(Height);
   Out.Channels = Channels;
   return Out.Pixels.allocate(Width * Height * Channels, Why);
 }
 
-static bool decodePng(const uint8_t *Data, size_t Size, uint32_t Channels, Picture &Out,
-                      Failure &Why) {
+static bool decodePng(const uint8_t *Data, size_t Size, uint32_t Channels,
+                      Picture &Out, Failure &Why) {
   png_image Image = {};
   Image.version = PNG_IMAGE_VERSION;
   if (!png_image_begin_read_from_memory(&Image, Data, Size))
@@ -47,8 +50,8 @@ static bool decodePng(const uint8_t *Data, size_t Size, uint32_t Channels, Pictu
     return false;
   }
   const png_color White = {255, 255, 255};
-  if (png_image_finish_read(&Image, &White, Out.Pixels.Data, png_int_32(Out.Width * Channels),
-                            nullptr))
+  if (png_image_finish_read(&Image, &White, Out.Pixels.Data,
+                            png_int_32(Out.Width * Channels), nullptr))
     return true;
   return fail(Why, "damaged or truncated PNG: %s", Image.message);
 }
@@ -69,15 +72,18 @@ static void jpegFailed(j_common_ptr Info) {
   longjmp(Errors->Escape, 1);
 }
 
-/// libjpeg invents what is missing and warns; a picture half of gray is not the picture.
+/// libjpeg invents what is missing and warns; a picture half of gray is not the
+/// picture. What cameras do wrong without harm is let pass.
 static void jpegWarned(j_common_ptr Info, int Level) {
-  if (Level < 0)
+  int Code = Info->err->msg_code;
+  if (Level < 0 && Code != JWRN_EXTRANEOUS_DATA && Code != JWRN_ADOBE_XFORM &&
+      Code != JWRN_JFIF_MAJOR)
     jpegFailed(Info);
 }
 
 /// Nothing here has a destructor: errors leave it by longjmp.
-static bool decodeJpeg(const uint8_t *Data, size_t Size, uint32_t Channels, Picture &Out,
-                       Failure &Why) {
+static bool decodeJpeg(const uint8_t *Data, size_t Size, uint32_t Channels,
+                       Picture &Out, Failure &Why) {
   jpeg_decompress_struct Info;
   JpegErrors Errors;
   Info.err = jpeg_std_error(&Errors.Base);
@@ -93,10 +99,12 @@ static bool decodeJpeg(const uint8_t *Data, size_t Size, uint32_t Channels, Pict
   jpeg_read_header(&Info, TRUE);
   Info.out_color_space = Channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
   jpeg_start_decompress(&Info);
-  bool Good = Info.output_components == int(Channels) &&
-              makeRoom(Out, Info.output_width, Info.output_height, Channels, Why);
+  bool Good =
+      Info.output_components == int(Channels) &&
+      makeRoom(Out, Info.output_width, Info.output_height, Channels, Why);
   while (Good && Info.output_scanline < Info.output_height) {
-    JSAMPROW Row = Out.Pixels.Data + size_t(Info.output_scanline) * Out.Width * Channels;
+    JSAMPROW Row =
+        Out.Pixels.Data + size_t(Info.output_scanline) * Out.Width * Channels;
     jpeg_read_scanlines(&Info, &Row, 1);
   }
   if (Good)
@@ -105,11 +113,14 @@ static bool decodeJpeg(const uint8_t *Data, size_t Size, uint32_t Channels, Pict
   return Good;
 }
 
-bool halcyon::cli::decodePicture(const uint8_t *Data, size_t Size, uint32_t Channels, Picture &Out,
+bool halcyon::cli::decodePicture(const uint8_t *Data, size_t Size,
+                                 uint32_t Channels, Picture &Out,
                                  Failure &Why) {
   if (Channels != 1 && Channels != 3)
-    return fail(Why, "the model takes pictures of %u channels, PNG and JPEG give 1 or 3",
-                Channels);
+    return fail(
+        Why,
+        "the model takes pictures of %u channels, PNG and JPEG give 1 or 3",
+        Channels);
   if (isPng(Data, Size))
     return decodePng(Data, Size, Channels, Out, Why);
   if (isJpeg(Data, Size))

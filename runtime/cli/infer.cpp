@@ -1,4 +1,4 @@
-//===- infer.cpp - Inputs to answers ---------------------------------------===//
+//===- infer.cpp - Inputs to answers --------------------------------------===//
 
 #include "support.h"
 
@@ -12,15 +12,16 @@ using namespace halcyon::cli;
 //===----------------------------------------------------------------------===//
 
 /// Checks a tensor against an input and tells how many images it holds.
-static bool matchInput(const Model &M, const halcyon_port &Port, const Tensor &T, const char *Path,
-                       uint64_t &Images, Failure &Why) {
+static bool matchInput(const Model &M, const halcyon_port &Port,
+                       const Tensor &T, const char *Path, uint64_t &Images,
+                       Failure &Why) {
   char Given[200], Wanted[200];
   shapeText(Given, sizeof(Given), T.Shape, T.Rank);
   portShapeText(Wanted, sizeof(Wanted), Port);
   const char *Name = M.text(Port.name);
   if (!(T.Type == ElementType{Port.type_code, Port.type_bits}))
-    return fail(Why, "%s: holds %s, input %s takes %s", Path, typeName(T.Type), Name,
-                typeName({Port.type_code, Port.type_bits}));
+    return fail(Why, "%s: holds %s, input %s takes %s", Path, typeName(T.Type),
+                Name, typeName({Port.type_code, Port.type_bits}));
   // A single image may come without its batch dimension.
   unsigned Missing = T.Rank + 1u == Port.rank && Port.shape[0] == HALCYON_BATCH;
   bool Same = T.Rank + Missing == Port.rank;
@@ -33,30 +34,34 @@ static bool matchInput(const Model &M, const halcyon_port &Port, const Tensor &T
       Same = Extent == uint64_t(Port.shape[D]);
   }
   if (!Same || Images == 0)
-    return fail(Why, "%s: has shape %s, input %s takes %s", Path, Given, Name, Wanted);
+    return fail(Why, "%s: has shape %s, input %s takes %s", Path, Given, Name,
+                Wanted);
   return true;
 }
 
-static bool loadTensor(Model &M, uint32_t Input, const char *Path, Buffer &Out, uint64_t &Images,
-                       Failure &Why) {
+static bool loadTensor(Model &M, uint32_t Input, const char *Path, Buffer &Out,
+                       uint64_t &Images, Failure &Why) {
   const halcyon_port &Port = M.Program.inputs[Input];
   Buffer File;
   if (!readFile(Path, File, Why))
     return false;
   if (isPicture(File.Data, File.Size)) {
     if (!M.pictureChannels(Input))
-      return fail(Why, "%s: input %s is not made from a picture, give it a .npy file", Path,
-                  M.text(Port.name));
+      return fail(
+          Why, "%s: input %s is not made from a picture, give it a .npy file",
+          Path, M.text(Port.name));
     Images = 1;
     return Out.allocate(halcyon_port_bytes(&Port, 1), Why) &&
            M.prepare(Input, File.Data, File.Size, Path, Out.Data, Why);
   }
   Tensor T;
   Failure Reason;
-  bool Parsed = isNpy(File.Data, File.Size)
-                    ? parseNpy(File.Data, File.Size, T, Reason)
-                    : findSafetensor(File.Data, File.Size, M.text(Port.name), T, Reason);
-  if (!Parsed && !isNpy(File.Data, File.Size) && strcmp(Reason.Text, "not a .safetensors file") == 0)
+  bool Parsed =
+      isNpy(File.Data, File.Size)
+          ? parseNpy(File.Data, File.Size, T, Reason)
+          : findSafetensor(File.Data, File.Size, M.text(Port.name), T, Reason);
+  if (!Parsed && !isNpy(File.Data, File.Size) &&
+      strcmp(Reason.Text, "not a .safetensors file") == 0)
     return fail(Why, "%s: not a PNG, JPEG, .npy or .safetensors file", Path);
   if (!Parsed)
     return fail(Why, "%s: %s", Path, Reason.Text);
@@ -69,12 +74,15 @@ static bool loadTensor(Model &M, uint32_t Input, const char *Path, Buffer &Out, 
   return true;
 }
 
-static bool loadPictures(Model &M, const Options &O, Buffer &Out, uint64_t &Images, Failure &Why) {
+static bool loadPictures(Model &M, const Options &O, Buffer &Out,
+                         uint64_t &Images, Failure &Why) {
   const halcyon_program &P = M.Program;
   if (P.num_inputs != 1)
-    return fail(Why, "the model has %u inputs: give each by --input name=file", P.num_inputs);
+    return fail(Why, "the model has %u inputs: give each by --input name=file",
+                P.num_inputs);
   if (!M.pictureChannels(0))
-    return fail(Why, "input %s is not made from a picture: give --input file.npy",
+    return fail(Why,
+                "input %s is not made from a picture: give --input file.npy",
                 M.text(P.inputs[0].name));
   Images = O.Pictures.size();
   if (!Out.allocate(halcyon_port_bytes(&P.inputs[0], Images), Why))
@@ -83,14 +91,15 @@ static bool loadPictures(Model &M, const Options &O, Buffer &Out, uint64_t &Imag
   for (size_t I = 0; I != O.Pictures.size(); ++I) {
     Buffer File;
     if (!readFile(O.Pictures[I], File, Why) ||
-        !M.prepare(0, File.Data, File.Size, O.Pictures[I], Out.Data + I * Bytes, Why))
+        !M.prepare(0, File.Data, File.Size, O.Pictures[I], Out.Data + I * Bytes,
+                   Why))
       return false;
   }
   return true;
 }
 
-bool halcyon::cli::loadInputs(Model &M, const Options &O, Tensors &Out, uint64_t &Images,
-                              Failure &Why) {
+bool halcyon::cli::loadInputs(Model &M, const Options &O, Tensors &Out,
+                              uint64_t &Images, Failure &Why) {
   const halcyon_program &P = M.Program;
   if (!Out.allocate(P.inputs, P.num_inputs, 0, Why))
     return false;
@@ -113,20 +122,22 @@ bool halcyon::cli::loadInputs(Model &M, const Options &O, Tensors &Out, uint64_t
     for (int32_t Input = First; Input != Last; ++Input) {
       uint64_t Here;
       if (Out.Ports[Input].Data)
-        return fail(Why, "input %s is given twice", M.text(P.inputs[Input].name));
-      if (!loadTensor(M, uint32_t(Input), Given.Path, Out.Ports[Input], Here, Why))
+        return fail(Why, "input %s is given twice",
+                    M.text(P.inputs[Input].name));
+      if (!loadTensor(M, uint32_t(Input), Given.Path, Out.Ports[Input], Here,
+                      Why))
         return false;
       if (Images && Here != Images)
-        return fail(Why, "%s: has %llu images, the input before it %llu", Given.Path,
-                    static_cast<unsigned long long>(Here),
+        return fail(Why, "%s: has %llu images, the input before it %llu",
+                    Given.Path, static_cast<unsigned long long>(Here),
                     static_cast<unsigned long long>(Images));
       Images = Here;
     }
   }
   for (uint32_t I = 0; I != P.num_inputs; ++I)
     if (!Out.Ports[I].Data)
-      return fail(Why, "input %s is missing: --input %s=file", M.text(P.inputs[I].name),
-                  M.text(P.inputs[I].name));
+      return fail(Why, "input %s is missing: --input %s=file",
+                  M.text(P.inputs[I].name), M.text(P.inputs[I].name));
   return true;
 }
 
@@ -134,8 +145,8 @@ bool halcyon::cli::loadInputs(Model &M, const Options &O, Tensors &Out, uint64_t
 // Running
 //===----------------------------------------------------------------------===//
 
-bool halcyon::cli::runAll(Model &M, const Tensors &Inputs, uint64_t Images, uint32_t Chunk,
-                          Tensors &Outputs, Failure &Why) {
+bool halcyon::cli::runAll(Model &M, const Tensors &Inputs, uint64_t Images,
+                          uint32_t Chunk, Tensors &Outputs, Failure &Why) {
   const halcyon_program &P = M.Program;
   if (!Outputs.allocate(P.outputs, P.num_outputs, Images, Why))
     return false;
@@ -144,11 +155,13 @@ bool halcyon::cli::runAll(Model &M, const Tensors &Inputs, uint64_t Images, uint
     if (!M.setBatch(uint32_t(Count), Why))
       return false;
     for (uint32_t I = 0; I != P.num_inputs; ++I)
-      halcyon_session_bind_input(M.Session, I,
-                                 Inputs.Ports[I].Data + First * halcyon_port_bytes(&P.inputs[I], 1));
+      halcyon_session_bind_input(
+          M.Session, I,
+          Inputs.Ports[I].Data + First * halcyon_port_bytes(&P.inputs[I], 1));
     for (uint32_t I = 0; I != P.num_outputs; ++I)
       halcyon_session_bind_output(
-          M.Session, I, Outputs.Ports[I].Data + First * halcyon_port_bytes(&P.outputs[I], 1));
+          M.Session, I,
+          Outputs.Ports[I].Data + First * halcyon_port_bytes(&P.outputs[I], 1));
     if (!M.run(Why))
       return false;
   }
@@ -164,18 +177,20 @@ static bool endsWith(const char *Text, const char *End) {
   return Length >= EndLength && strcmp(Text + Length - EndLength, End) == 0;
 }
 
-static Tensor outputTensor(const halcyon_port &Port, uint64_t Images, const Buffer &Data) {
+static Tensor outputTensor(const halcyon_port &Port, uint64_t Images,
+                           const Buffer &Data) {
   Tensor T;
   T.Type = {Port.type_code, Port.type_bits};
   T.Rank = Port.rank;
   for (unsigned D = 0; D != Port.rank; ++D)
-    T.Shape[D] = Port.shape[D] == HALCYON_BATCH ? Images : uint64_t(Port.shape[D]);
+    T.Shape[D] =
+        Port.shape[D] == HALCYON_BATCH ? Images : uint64_t(Port.shape[D]);
   T.Bytes = Data.Size;
   return T;
 }
 
-static bool saveOutputs(const Model &M, const NamedPath &To, const Tensors &Outputs,
-                        uint64_t Images, Failure &Why) {
+static bool saveOutputs(const Model &M, const NamedPath &To,
+                        const Tensors &Outputs, uint64_t Images, Failure &Why) {
   const halcyon_program &P = M.Program;
   uint32_t First = 0, Count = P.num_outputs;
   if (*To.Name) {
@@ -187,23 +202,27 @@ static bool saveOutputs(const Model &M, const NamedPath &To, const Tensors &Outp
   }
   bool Safetensors = endsWith(To.Path, ".safetensors");
   if (!Safetensors && Count != 1)
-    return fail(Why, "the model has %u outputs: give --output name=file for each, or a "
-                     ".safetensors file",
-                Count);
+    return fail(
+        Why,
+        "the model has %u outputs: give --output name=file for each, or a "
+        ".safetensors file",
+        Count);
   List<Tensor> Shapes;
   List<const char *> Names;
   List<Piece> Pieces;
   bool Room = Pieces.push({nullptr, 0});
   for (uint32_t I = First; I != First + Count; ++I)
-    Room = Room && Shapes.push(outputTensor(P.outputs[I], Images, Outputs.Ports[I])) &&
+    Room = Room &&
+           Shapes.push(outputTensor(P.outputs[I], Images, Outputs.Ports[I])) &&
            Names.push(M.text(P.outputs[I].name)) &&
            Pieces.push({Outputs.Ports[I].Data, Outputs.Ports[I].Size});
   if (!Room)
     return fail(Why, "out of memory");
   Buffer Header;
   Failure Reason;
-  if (Safetensors ? !makeSafetensorsHeader(&Shapes[0], &Names[0], Count, Header, Reason)
-                  : !makeNpyHeader(Shapes[0], Header, Reason))
+  if (Safetensors
+          ? !makeSafetensorsHeader(&Shapes[0], &Names[0], Count, Header, Reason)
+          : !makeNpyHeader(Shapes[0], Header, Reason))
     return fail(Why, "%s: %s", To.Path, Reason.Text);
   Pieces[0] = {Header.Data, Header.Size};
   return writeFile(To.Path, &Pieces[0], Pieces.size(), Why);
@@ -217,8 +236,8 @@ static bool hasNan(const float *Values, uint64_t Count) {
 }
 
 /// The likeliest classes of one image, with their probabilities.
-static void printClasses(const Model &M, const halcyon_port &Port, const float *Values,
-                         uint32_t Top) {
+static void printClasses(const Model &M, const halcyon_port &Port,
+                         const float *Values, uint32_t Top) {
   uint64_t Classes = uint64_t(Port.shape[1]);
   float Largest = Values[0];
   for (uint64_t I = 1; I != Classes; ++I)
@@ -241,15 +260,16 @@ static void printClasses(const Model &M, const halcyon_port &Port, const float *
     }
     if (!Shown.push(Best))
       return;
-    double P = Port.softmax ? double(Values[Best]) : exp(double(Values[Best]) - double(Largest)) / Sum;
+    double P = Port.softmax ? double(Values[Best])
+                            : exp(double(Values[Best]) - double(Largest)) / Sum;
     char Room[24];
     Label L = labelOf(M, Port, Best, Room);
     printf("  %6.2f %%  %.*s\n", 100 * P, L.Length, L.Text);
   }
 }
 
-static void printRange(const Model &M, const halcyon_port &Port, const Buffer &Data,
-                       uint64_t Images) {
+static void printRange(const Model &M, const halcyon_port &Port,
+                       const Buffer &Data, uint64_t Images) {
   Tensor T = outputTensor(Port, Images, Data);
   char Shape[200];
   shapeText(Shape, sizeof(Shape), T.Shape, T.Rank);
@@ -268,8 +288,9 @@ static void printRange(const Model &M, const halcyon_port &Port, const Buffer &D
   printf("\n");
 }
 
-static bool printAnswers(const Model &M, const Options &O, const Tensors &Inputs,
-                         const Tensors &Outputs, uint64_t Images, Failure &Why) {
+static bool printAnswers(const Model &M, const Options &O,
+                         const Tensors &Inputs, const Tensors &Outputs,
+                         uint64_t Images, Failure &Why) {
   const halcyon_program &P = M.Program;
   bool Classifies = false;
   for (uint32_t I = 0; I != P.num_outputs; ++I)
@@ -286,10 +307,12 @@ static bool printAnswers(const Model &M, const Options &O, const Tensors &Inputs
       printRange(M, Port, Outputs.Ports[I], Images);
       continue;
     }
-    const float *Values = reinterpret_cast<const float *>(Outputs.Ports[I].Data);
+    const float *Values =
+        reinterpret_cast<const float *>(Outputs.Ports[I].Data);
     uint64_t Classes = uint64_t(Port.shape[1]);
     if (hasNan(Values, Images * Classes))
-      return fail(Why, "output %s holds values that are not numbers (NaN)", M.text(Port.name));
+      return fail(Why, "output %s holds values that are not numbers (NaN)",
+                  M.text(Port.name));
     for (uint64_t Image = 0; Image != Images; ++Image) {
       if (O.Pictures.size())
         printf("%s", O.Pictures[Image]);
@@ -302,14 +325,16 @@ static bool printAnswers(const Model &M, const Options &O, const Tensors &Inputs
   return true;
 }
 
-/// Enough images to keep all threads busy, few enough for the arena of a large network.
+/// Enough images to keep all threads busy, few enough for the arena of a large
+/// network.
 static constexpr uint32_t DefaultChunk = 16;
 
 bool halcyon::cli::infer(Model &M, const Options &O, Failure &Why) {
   Tensors Inputs, Outputs;
   uint64_t Images;
   if (!loadInputs(M, O, Inputs, Images, Why) ||
-      !runAll(M, Inputs, Images, O.Batch ? O.Batch : DefaultChunk, Outputs, Why))
+      !runAll(M, Inputs, Images, O.Batch ? O.Batch : DefaultChunk, Outputs,
+              Why))
     return false;
   if (!O.Outputs.size())
     return printAnswers(M, O, Inputs, Outputs, Images, Why);

@@ -1,4 +1,4 @@
-//===- main.cpp - The command line of a stand-alone program ----------------===//
+//===- main.cpp - The command line of a stand-alone program ---------------===//
 
 #include "support.h"
 
@@ -11,19 +11,23 @@ extern "C" const halcyon_program halcyon_program_main;
 
 static constexpr char Usage[] =
     "usage: %s photo.png [more.jpg ...]              the likeliest classes\n"
-    "       %s --input x.npy --output y.npy          tensors; .npy or .safetensors,\n"
+    "       %s --input x.npy --output y.npy          tensors; .npy or "
+    ".safetensors,\n"
     "                                                name=file for several\n"
     "       %s --bench | --profile | --eval FOLDER | --info\n"
     "\n"
     "  --threads N      threads (default: the cores this process may use)\n"
     "  --batch N        images computed at once\n"
     "  --top N          classes shown per picture (default 5)\n"
-    "  --input FILE     a tensor or picture for the input, --input NAME=FILE for one of several\n"
-    "  --output FILE    where the outputs go, --output NAME=FILE for one of several\n"
+    "  --input FILE     a tensor or picture for the input, --input NAME=FILE "
+    "for one of several\n"
+    "  --output FILE    where the outputs go, --output NAME=FILE for one of "
+    "several\n"
     "  --weights FILE   the weights, where they are not inside the program\n"
     "  --bench          measure: median, fastest, spread, GFLOP/s\n"
     "  --profile        time of every kernel\n"
-    "  --eval FOLDER    accuracy over MNIST's t10k files, or over one folder of pictures\n"
+    "  --eval FOLDER    accuracy over MNIST's t10k files, or over one folder "
+    "of pictures\n"
     "                   per class\n"
     "  --seconds S      how long to measure\n"
     "  --json           machine-readable results of --bench and --eval\n"
@@ -40,7 +44,8 @@ struct Arguments {
   bool is(const char *Name) {
     const char *Argument = Values[At];
     size_t Length = strlen(Name);
-    if (strncmp(Argument, Name, Length) != 0 || (Argument[Length] && Argument[Length] != '='))
+    if (strncmp(Argument, Name, Length) != 0 ||
+        (Argument[Length] && Argument[Length] != '='))
       return false;
     Attached = Argument[Length] ? Argument + Length + 1 : nullptr;
     return true;
@@ -62,10 +67,11 @@ struct Arguments {
     char *End;
     if (!text(Text, Why))
       return false;
-    unsigned long Value = *Text >= '0' && *Text <= '9' ? strtoul(Text, &End, 10) : 0;
+    unsigned long Value =
+        *Text >= '0' && *Text <= '9' ? strtoul(Text, &End, 10) : 0;
     if (Value == 0 || *End || Value > Largest)
-      return fail(Why, "%.*s takes a number from 1 to %u, not '%s'", int(strcspn(Name, "=")), Name,
-                  Largest, Text);
+      return fail(Why, "%.*s takes a number from 1 to %u, not '%s'",
+                  int(strcspn(Name, "=")), Name, Largest, Text);
     Out = uint32_t(Value);
     return true;
   }
@@ -81,7 +87,8 @@ struct Arguments {
     return true;
   }
 
-  /// "file" or "name=file". A file whose own name has a `=` is given as "./a=b".
+  /// "file" or "name=file". A file whose own name has a `=` is given as
+  /// "./a=b".
   bool namedPath(List<NamedPath> &Out, Failure &Why) {
     NamedPath P = {};
     if (!text(P.Path, Why))
@@ -132,15 +139,18 @@ static bool parse(Arguments A, Options &O, Failure &Why) {
       return false;
   }
   if (O.Bench + O.Profile + O.Info + (O.EvalFolder != nullptr) > 1)
-    return fail(Why, "--bench, --profile, --eval and --info exclude one another");
+    return fail(Why,
+                "--bench, --profile, --eval and --info exclude one another");
   return true;
 }
 
-static void printPort(const Model &M, const char *Kind, const halcyon_port &Port) {
+static void printPort(const Model &M, const char *Kind,
+                      const halcyon_port &Port) {
   char Shape[200];
   portShapeText(Shape, sizeof(Shape), Port);
-  printf("%s %s: %s %s%s%s\n", Kind, M.text(Port.name), typeName({Port.type_code, Port.type_bits}),
-         Shape, Port.image_function >= 0 ? ", from a picture" : "",
+  printf("%s %s: %s %s%s%s\n", Kind, M.text(Port.name),
+         typeName({Port.type_code, Port.type_bits}), Shape,
+         Port.image_function >= 0 ? ", from a picture" : "",
          Port.labels != UINT32_MAX ? ", with labels" : "");
 }
 
@@ -155,9 +165,12 @@ static void printInfo(const Model &M) {
     printPort(M, "input", P.inputs[I]);
   for (uint32_t I = 0; I != P.num_outputs; ++I)
     printPort(M, "output", P.outputs[I]);
-  printf("%u kernels in %u calls, %.4g MFLOP per image\n", P.num_kernels, F.num_calls, Flops / 1e6);
-  printf("weights %.4g MB%s, arena %.4g MB per image\n", double(P.weight_bytes) / 1e6,
-         P.weights || !P.weight_bytes ? "" : " (beside the program)", double(P.arena_bytes) / 1e6);
+  printf("%u kernels in %u calls, %.4g MFLOP per image\n", P.num_kernels,
+         F.num_calls, Flops / 1e6);
+  printf("weights %.4g MB%s, arena %.4g MB per image\n",
+         double(P.weight_bytes) / 1e6,
+         P.weights || !P.weight_bytes ? "" : " (beside the program)",
+         double(P.arena_bytes) / 1e6);
 }
 
 /// Weights beside the program lie at its own path with ".weights" appended.

@@ -1,4 +1,4 @@
-//===- npy.cpp - NumPy's array files ---------------------------------------===//
+//===- npy.cpp - NumPy's array files --------------------------------------===//
 //
 // A file is "\x93NUMPY", a version, the length of a header, and the header: a
 // Python dictionary of `descr`, `fortran_order` and `shape`. The data follow.
@@ -23,7 +23,8 @@ struct Reader {
   const char *At, *End;
 
   void skipSpace() {
-    while (At != End && (*At == ' ' || *At == '\n' || *At == '\t' || *At == '\r'))
+    while (At != End &&
+           (*At == ' ' || *At == '\n' || *At == '\t' || *At == '\r'))
       ++At;
   }
   bool take(char C) {
@@ -69,7 +70,8 @@ struct Reader {
 };
 } // namespace
 
-static bool parseType(const char *Text, size_t Length, ElementType &Type, Failure &Why) {
+static bool parseType(const char *Text, size_t Length, ElementType &Type,
+                      Failure &Why) {
   if (Length >= 2 && Text[0] == '>')
     return fail(Why, "big-endian data are not supported");
   bool Marked = Length && (Text[0] == '<' || Text[0] == '|' || Text[0] == '=');
@@ -88,7 +90,8 @@ static bool parseType(const char *Text, size_t Length, ElementType &Type, Failur
     if (Type.Bits)
       return true;
   }
-  return fail(Why, "element type '%.*s' is not supported", int(Length < 40 ? Length : 40), Text);
+  return fail(Why, "element type '%.*s' is not supported",
+              int(Length < 40 ? Length : 40), Text);
 }
 
 static bool parseShape(Reader &R, Tensor &Out, Failure &Why) {
@@ -109,7 +112,8 @@ static bool parseShape(Reader &R, Tensor &Out, Failure &Why) {
   return true;
 }
 
-bool halcyon::cli::parseNpy(const uint8_t *Data, size_t Size, Tensor &Out, Failure &Why) {
+bool halcyon::cli::parseNpy(const uint8_t *Data, size_t Size, Tensor &Out,
+                            Failure &Why) {
   if (!isNpy(Data, Size))
     return fail(Why, "not a .npy file");
   if (Size < 12)
@@ -148,7 +152,9 @@ bool halcyon::cli::parseNpy(const uint8_t *Data, size_t Size, Tensor &Out, Failu
       HasType = true;
     } else if (Is("fortran_order") && !HasOrder) {
       if (R.takeWord("True"))
-        return fail(Why, "Fortran order is not supported: save numpy.ascontiguousarray(x)");
+        return fail(
+            Why,
+            "Fortran order is not supported: save numpy.ascontiguousarray(x)");
       if (!R.takeWord("False"))
         return fail(Why, "damaged .npy header: bad fortran_order");
       HasOrder = true;
@@ -180,14 +186,19 @@ bool halcyon::cli::parseNpy(const uint8_t *Data, size_t Size, Tensor &Out, Failu
 }
 
 bool halcyon::cli::makeNpyHeader(const Tensor &T, Buffer &Out, Failure &Why) {
-  char Kind = T.Type.Code == 2 ? 'f' : T.Type.Code == 0 ? 'i' : T.Type.Code == 1 ? 'u' : 0;
+  char Kind = T.Type.Code == 2   ? 'f'
+              : T.Type.Code == 0 ? 'i'
+              : T.Type.Code == 1 ? 'u'
+                                 : 0;
   if (!Kind || T.Type.Bits % 8)
     return fail(Why, ".npy cannot hold %s", typeName(T.Type));
   char Text[320];
-  int Used = snprintf(Text, sizeof(Text), "{'descr': '%c%c%d', 'fortran_order': False, 'shape': (",
+  int Used = snprintf(Text, sizeof(Text),
+                      "{'descr': '%c%c%d', 'fortran_order': False, 'shape': (",
                       T.Type.Bits == 8 ? '|' : '<', Kind, T.Type.Bits / 8);
   for (unsigned I = 0; I != T.Rank; ++I)
-    Used += snprintf(Text + Used, sizeof(Text) - size_t(Used), I + 1 == T.Rank && I ? "%llu" : "%llu, ",
+    Used += snprintf(Text + Used, sizeof(Text) - size_t(Used),
+                     I + 1 == T.Rank && I ? "%llu" : "%llu, ",
                      static_cast<unsigned long long>(T.Shape[I]));
   Used += snprintf(Text + Used, sizeof(Text) - size_t(Used), "), }");
   size_t Total = (10 + size_t(Used) + 1 + 63) / 64 * 64;

@@ -1,4 +1,4 @@
-//===- peak.cpp - The most multiply-adds that this machine does ------------===//
+//===- peak.cpp - The most multiply-adds that this machine does -----------===//
 //
 // Nothing of a network is computed here: a loop of independent multiply-adds
 // measures what a kernel could reach at best, for `--profile`. The compiler
@@ -19,19 +19,20 @@ using namespace halcyon::cli;
 static constexpr int Chains = 12;
 static constexpr int Rounds = 20000;
 
-#define MULTIPLY_ADDS(NAME, TARGET, BYTES)                                                         \
-  __attribute__((target(TARGET), noinline)) static float NAME() {                                  \
-    typedef float Vector __attribute__((vector_size(BYTES)));                                      \
-    Vector Sums[Chains] = {}, Half = {}, One = {};                                                 \
-    Half += 0.5f;                                                                                  \
-    One += 1.0f;                                                                                   \
-    for (int I = 0; I != Rounds; ++I) {                                                            \
-      _Pragma("GCC unroll 12") for (int C = 0; C != Chains; ++C) Sums[C] = Sums[C] * Half + One;   \
-    }                                                                                              \
-    Vector Sum = {};                                                                               \
-    for (Vector &S : Sums)                                                                         \
-      Sum += S;                                                                                    \
-    return Sum[0];                                                                                 \
+#define MULTIPLY_ADDS(NAME, TARGET, BYTES)                                     \
+  __attribute__((target(TARGET), noinline)) static float NAME() {              \
+    typedef float Vector __attribute__((vector_size(BYTES)));                  \
+    Vector Sums[Chains] = {}, Half = {}, One = {};                             \
+    Half += 0.5f;                                                              \
+    One += 1.0f;                                                               \
+    for (int I = 0; I != Rounds; ++I) {                                        \
+      _Pragma("GCC unroll 12") for (int C = 0; C != Chains; ++C) Sums[C] =     \
+          Sums[C] * Half + One;                                                \
+    }                                                                          \
+    Vector Sum = {};                                                           \
+    for (Vector &S : Sums)                                                     \
+      Sum += S;                                                                \
+    return Sum[0];                                                             \
   }
 
 MULTIPLY_ADDS(multiplyAdd512, "avx512f", 64)
@@ -58,7 +59,8 @@ double halcyon::cli::measurePeak(halcyon_session *Session) {
   double Flops = 2 * Lanes * Chains * double(Rounds) * Threads;
   for (double Until = nowMs() + 60; nowMs() < Until;) {
     double Start = nowMs();
-    Session->Pool.run(Session->Contexts[0], Wide ? task512 : task256, 0, Threads, nullptr);
+    Session->Pool.run(Session->Contexts[0], Wide ? task512 : task256, 0,
+                      Threads, nullptr);
     double Speed = Flops / (nowMs() - Start) / 1e6;
     Best = Speed > Best ? Speed : Best;
   }

@@ -1,4 +1,4 @@
-//===- safetensors.cpp - Files of named tensors ----------------------------===//
+//===- safetensors.cpp - Files of named tensors ---------------------------===//
 //
 // A file is the length of a header in 8 bytes, the header in JSON,
 //   {"name": {"dtype": "F32", "shape": [1, 10], "data_offsets": [0, 40]}, ...}
@@ -15,9 +15,10 @@ using namespace halcyon::cli;
 static const struct {
   const char *Name;
   ElementType Type;
-} Types[] = {{"F32", {2, 32}}, {"F16", {2, 16}}, {"F64", {2, 64}}, {"BF16", {3, 16}},
-             {"I8", {0, 8}},   {"I16", {0, 16}}, {"I32", {0, 32}}, {"I64", {0, 64}},
-             {"U8", {1, 8}},   {"U16", {1, 16}}, {"U32", {1, 32}}, {"U64", {1, 64}},
+} Types[] = {{"F32", {2, 32}},  {"F16", {2, 16}}, {"F64", {2, 64}},
+             {"BF16", {3, 16}}, {"I8", {0, 8}},   {"I16", {0, 16}},
+             {"I32", {0, 32}},  {"I64", {0, 64}}, {"U8", {1, 8}},
+             {"U16", {1, 16}},  {"U32", {1, 32}}, {"U64", {1, 64}},
              {"BOOL", {1, 1}}};
 
 template <class PutByte> static void putUtf8(unsigned Code, PutByte Put) {
@@ -25,7 +26,9 @@ template <class PutByte> static void putUtf8(unsigned Code, PutByte Put) {
     Put(Code);
     return;
   }
-  unsigned More = Code < 0x800 ? 1 : Code < 0x10000 ? 2 : 3; // bytes after the first
+  unsigned More = Code < 0x800     ? 1
+                  : Code < 0x10000 ? 2
+                                   : 3; // bytes after the first
   Put((0xff00u >> (More + 1) & 0xff) | Code >> (6 * More));
   while (More-- != 0)
     Put(0x80 | (Code >> (6 * More) & 63));
@@ -37,7 +40,8 @@ struct Json {
   const char *At, *End;
 
   void skipSpace() {
-    while (At != End && (*At == ' ' || *At == '\n' || *At == '\t' || *At == '\r'))
+    while (At != End &&
+           (*At == ' ' || *At == '\n' || *At == '\t' || *At == '\r'))
       ++At;
   }
 
@@ -93,7 +97,8 @@ struct Json {
         unsigned Code;
         if (!takeHex(Code))
           return false;
-        if (Code >= 0xd800 && Code < 0xdc00 && End - At >= 6 && At[0] == '\\' && At[1] == 'u') {
+        if (Code >= 0xd800 && Code < 0xdc00 && End - At >= 6 && At[0] == '\\' &&
+            At[1] == 'u') {
           unsigned Low;
           At += 2;
           if (!takeHex(Low) || Low < 0xdc00 || Low > 0xdfff)
@@ -204,8 +209,8 @@ static bool skipMetadata(Json &J) {
   return J.take('}');
 }
 
-bool halcyon::cli::findSafetensor(const uint8_t *Data, size_t Size, const char *Name, Tensor &Out,
-                                  Failure &Why) {
+bool halcyon::cli::findSafetensor(const uint8_t *Data, size_t Size,
+                                  const char *Name, Tensor &Out, Failure &Why) {
   uint64_t Length;
   if (Size < 10)
     return fail(Why, "not a .safetensors file");
@@ -235,7 +240,8 @@ bool halcyon::cli::findSafetensor(const uint8_t *Data, size_t Size, const char *
       if (!takeTensor(J, T, Offsets))
         return fail(Why, "damaged .safetensors header at tensor '%.100s'", Key);
       if (Offsets[0] > Offsets[1] || Offsets[1] > DataSize)
-        return fail(Why, "tensor '%.100s' lies outside the file: truncated?", Key);
+        return fail(Why, "tensor '%.100s' lies outside the file: truncated?",
+                    Key);
       if (T.Type.Code != 255 &&
           (!tensorBytes(T, Bytes) || Bytes != Offsets[1] - Offsets[0]))
         return fail(Why, "tensor '%.100s': shape and size do not agree", Key);
@@ -252,12 +258,15 @@ bool halcyon::cli::findSafetensor(const uint8_t *Data, size_t Size, const char *
   }
   if (Found || Count == 1)
     return true;
-  return fail(Why, Count ? "no tensor '%s' among the %u" : "no tensor '%s': the file has %u", Name,
-              Count);
+  return fail(Why,
+              Count ? "no tensor '%s' among the %u"
+                    : "no tensor '%s': the file has %u",
+              Name, Count);
 }
 
-bool halcyon::cli::makeSafetensorsHeader(const Tensor *Tensors, const char *const *Names,
-                                         size_t Count, Buffer &Out, Failure &Why) {
+bool halcyon::cli::makeSafetensorsHeader(const Tensor *Tensors,
+                                         const char *const *Names, size_t Count,
+                                         Buffer &Out, Failure &Why) {
   size_t Room = 128;
   for (size_t I = 0; I != Count; ++I)
     Room += 320 + 6 * strlen(Names[I]);
@@ -267,7 +276,9 @@ bool halcyon::cli::makeSafetensorsHeader(const Tensor *Tensors, const char *cons
   char *End = reinterpret_cast<char *>(Out.Data) + Room;
   char *At = Text;
   uint64_t Offset = 0;
-  auto Print = [&](auto... Arguments) { At += snprintf(At, size_t(End - At), Arguments...); };
+  auto Print = [&](auto... Arguments) {
+    At += snprintf(At, size_t(End - At), Arguments...);
+  };
   *At++ = '{';
   for (size_t I = 0; I != Count; ++I) {
     const Tensor &T = Tensors[I];
@@ -287,12 +298,14 @@ bool halcyon::cli::makeSafetensorsHeader(const Tensor *Tensors, const char *cons
     Print("\":{\"dtype\":\"%s\",\"shape\":[", Type);
     for (unsigned D = 0; D != T.Rank; ++D)
       Print(D ? ",%llu" : "%llu", static_cast<unsigned long long>(T.Shape[D]));
-    Print("],\"data_offsets\":[%llu,%llu]}", static_cast<unsigned long long>(Offset),
+    Print("],\"data_offsets\":[%llu,%llu]}",
+          static_cast<unsigned long long>(Offset),
           static_cast<unsigned long long>(Offset + T.Bytes));
     Offset += T.Bytes;
   }
   *At++ = '}';
-  while ((At - Text) % 8) // the format pads with spaces, so that the data are aligned
+  while ((At - Text) %
+         8) // the format pads with spaces, so that the data are aligned
     *At++ = ' ';
   uint64_t Length = uint64_t(At - Text);
   memcpy(Out.Data, &Length, 8);

@@ -1,4 +1,4 @@
-//===- support.cpp - What the commands of a program share ------------------===//
+//===- support.cpp - What the commands of a program share -----------------===//
 
 #include "support.h"
 
@@ -28,7 +28,8 @@ bool Buffer::allocate(uint64_t Bytes, Failure &Why) {
   Data = nullptr;
   Size = 0;
   void *Block = nullptr;
-  if (Bytes > SIZE_MAX / 2 || posix_memalign(&Block, 64, Bytes ? size_t(Bytes) : 1))
+  if (Bytes > SIZE_MAX / 2 ||
+      posix_memalign(&Block, 64, Bytes ? size_t(Bytes) : 1))
     return fail(Why, "out of memory: %.1f MB are needed", double(Bytes) / 1e6);
   Data = static_cast<uint8_t *>(Block);
   Size = size_t(Bytes);
@@ -43,11 +44,12 @@ const char *halcyon::cli::typeName(ElementType Type) {
   static const struct {
     ElementType Type;
     const char *Name;
-  } Known[] = {{{2, 16}, "float16"}, {{2, 32}, "float32"}, {{2, 64}, "float64"},
-               {{3, 16}, "bfloat16"}, {{0, 8}, "int8"},    {{0, 16}, "int16"},
-               {{0, 32}, "int32"},   {{0, 64}, "int64"},   {{1, 8}, "uint8"},
-               {{1, 16}, "uint16"},  {{1, 32}, "uint32"},  {{1, 64}, "uint64"},
-               {{1, 1}, "bool"}};
+  } Known[] = {
+      {{2, 16}, "float16"},  {{2, 32}, "float32"}, {{2, 64}, "float64"},
+      {{3, 16}, "bfloat16"}, {{0, 8}, "int8"},     {{0, 16}, "int16"},
+      {{0, 32}, "int32"},    {{0, 64}, "int64"},   {{1, 8}, "uint8"},
+      {{1, 16}, "uint16"},   {{1, 32}, "uint32"},  {{1, 64}, "uint64"},
+      {{1, 1}, "bool"}};
   for (const auto &Entry : Known)
     if (Entry.Type == Type)
       return Entry.Name;
@@ -62,7 +64,8 @@ bool halcyon::cli::tensorBytes(const Tensor &T, uint64_t &Bytes) {
   return true;
 }
 
-void halcyon::cli::shapeText(char *Out, size_t Room, const uint64_t *Shape, unsigned Rank) {
+void halcyon::cli::shapeText(char *Out, size_t Room, const uint64_t *Shape,
+                             unsigned Rank) {
   size_t Used = size_t(snprintf(Out, Room, "["));
   for (unsigned I = 0; I != Rank && Used < Room; ++I)
     Used += size_t(snprintf(Out + Used, Room - Used, I ? ", %llu" : "%llu",
@@ -71,7 +74,8 @@ void halcyon::cli::shapeText(char *Out, size_t Room, const uint64_t *Shape, unsi
     snprintf(Out + Used, Room - Used, "]");
 }
 
-void halcyon::cli::portShapeText(char *Out, size_t Room, const halcyon_port &Port) {
+void halcyon::cli::portShapeText(char *Out, size_t Room,
+                                 const halcyon_port &Port) {
   size_t Used = size_t(snprintf(Out, Room, "["));
   for (unsigned I = 0; I != Port.rank && Used < Room; ++I) {
     const char *Comma = I ? ", " : "";
@@ -90,7 +94,8 @@ Tensors::~Tensors() {
   free(static_cast<void *>(Ports));
 }
 
-bool Tensors::allocate(const halcyon_port *List, uint32_t Number, uint64_t Images, Failure &Why) {
+bool Tensors::allocate(const halcyon_port *List, uint32_t Number,
+                       uint64_t Images, Failure &Why) {
   Ports = static_cast<Buffer *>(calloc(Number ? Number : 1, sizeof(Buffer)));
   if (!Ports)
     return fail(Why, "out of memory");
@@ -114,20 +119,21 @@ uint32_t Model::pictureChannels(uint32_t Input) const {
   for (uint32_t C = F.first_call; C != F.first_call + F.num_calls; ++C)
     for (uint32_t V = 0; V != Program.calls[C].num_views; ++V) {
       const halcyon_view &View = Program.views[Program.calls[C].first_view + V];
-      if (View.space == HALCYON_IMAGE && View.rank > 0 && View.dims[0].extent > 0)
+      if (View.space == HALCYON_IMAGE && View.rank > 0 &&
+          View.dims[0].extent > 0)
         return uint32_t(View.dims[0].extent);
     }
   return Port.rank > 1 && Port.shape[1] == 1 ? 1 : 3;
 }
 
-bool Model::prepare(uint32_t Input, const uint8_t *Data, size_t Size, const char *Path,
-                    uint8_t *Out, Failure &Why) {
+bool Model::prepare(uint32_t Input, const uint8_t *Data, size_t Size,
+                    const char *Path, uint8_t *Out, Failure &Why) {
   Picture Decoded;
   Failure Reason;
   if (!decodePicture(Data, Size, pictureChannels(Input), Decoded, Reason))
     return fail(Why, "%s: %s", Path, Reason.Text);
-  halcyon_picture Pixels = {Decoded.Pixels.Data, Decoded.Width, Decoded.Height, Decoded.Channels,
-                            0};
+  halcyon_picture Pixels = {Decoded.Pixels.Data, Decoded.Width, Decoded.Height,
+                            Decoded.Channels, 0};
   if (halcyon_session_prepare_image(Session, Input, &Pixels, Out))
     return fail(Why, "%s: %s", Path, halcyon_session_error(Session));
   return true;
@@ -139,15 +145,17 @@ bool Model::setBatch(uint32_t Batch, Failure &Why) {
 }
 
 bool Model::run(Failure &Why) {
-  return !halcyon_session_run(Session) || fail(Why, "%s", halcyon_session_error(Session));
+  return !halcyon_session_run(Session) ||
+         fail(Why, "%s", halcyon_session_error(Session));
 }
 
 bool halcyon::cli::isClassifier(const halcyon_port &Port) {
-  return Port.rank == 2 && Port.type_code == 2 && Port.type_bits == 32 && Port.shape[1] > 1;
+  return Port.rank == 2 && Port.type_code == 2 && Port.type_bits == 32 &&
+         Port.shape[1] > 1;
 }
 
-Label halcyon::cli::labelOf(const Model &M, const halcyon_port &Port, uint64_t Class,
-                            char (&Room)[24]) {
+Label halcyon::cli::labelOf(const Model &M, const halcyon_port &Port,
+                            uint64_t Class, char (&Room)[24]) {
   if (Port.labels != UINT32_MAX) {
     const char *Line = M.text(Port.labels);
     for (uint64_t I = 0; I != Class && Line; ++I) {
@@ -158,5 +166,6 @@ Label halcyon::cli::labelOf(const Model &M, const halcyon_port &Port, uint64_t C
     if (Length)
       return {Line, Length};
   }
-  return {Room, snprintf(Room, sizeof(Room), "%llu", static_cast<unsigned long long>(Class))};
+  return {Room, snprintf(Room, sizeof(Room), "%llu",
+                         static_cast<unsigned long long>(Class))};
 }

@@ -1,4 +1,4 @@
-//===- support.h - What the commands of a program share --------------------===//
+//===- support.h - What the commands of a program share -------------------===//
 //
 // Functions that can fail return false and leave one line in a Failure; only
 // main() prints it. Memory is malloc's: a program links no libstdc++.
@@ -22,7 +22,8 @@ struct Failure {
 };
 
 /// Stores a line and returns false, to be returned in turn.
-__attribute__((format(printf, 2, 3))) bool fail(Failure &Why, const char *Format, ...);
+__attribute__((format(printf, 2, 3))) bool fail(Failure &Why,
+                                                const char *Format, ...);
 
 /// Bytes aligned to 64.
 class Buffer {
@@ -30,7 +31,9 @@ public:
   Buffer() = default;
   Buffer(const Buffer &) = delete;
   Buffer &operator=(const Buffer &) = delete;
-  Buffer(Buffer &&Other) : Data(Other.Data), Size(Other.Size) { Other.Data = nullptr; }
+  Buffer(Buffer &&Other) : Data(Other.Data), Size(Other.Size) {
+    Other.Data = nullptr;
+  }
   Buffer &operator=(Buffer &&Other) {
     free(Data);
     Data = Other.Data;
@@ -59,7 +62,8 @@ public:
   bool push(const T &Item) {
     if (Count == Capacity) {
       size_t Room = Capacity ? 2 * Capacity : 16;
-      T *Grown = static_cast<T *>(realloc(static_cast<void *>(Items), Room * sizeof(T)));
+      T *Grown = static_cast<T *>(
+          realloc(static_cast<void *>(Items), Room * sizeof(T)));
       if (!Grown)
         return false;
       Items = Grown;
@@ -93,7 +97,8 @@ struct Piece {
 };
 
 /// Writes the pieces in order to a file that appears whole or not at all.
-bool writeFile(const char *Path, const Piece *Pieces, size_t Count, Failure &Why);
+bool writeFile(const char *Path, const Piece *Pieces, size_t Count,
+               Failure &Why);
 
 bool isDirectory(const char *Path);
 bool isFile(const char *Path);
@@ -146,11 +151,11 @@ bool parseNpy(const uint8_t *Data, size_t Size, Tensor &Out, Failure &Why);
 bool makeNpyHeader(const Tensor &T, Buffer &Out, Failure &Why);
 
 /// The tensor of that name; the file's only one where it has just one.
-bool findSafetensor(const uint8_t *Data, size_t Size, const char *Name, Tensor &Out,
-                    Failure &Why);
+bool findSafetensor(const uint8_t *Data, size_t Size, const char *Name,
+                    Tensor &Out, Failure &Why);
 /// The header for tensors that follow one another in order.
-bool makeSafetensorsHeader(const Tensor *Tensors, const char *const *Names, size_t Count,
-                           Buffer &Out, Failure &Why);
+bool makeSafetensorsHeader(const Tensor *Tensors, const char *const *Names,
+                           size_t Count, Buffer &Out, Failure &Why);
 
 //===----------------------------------------------------------------------===//
 // Pictures
@@ -163,8 +168,8 @@ struct Picture {
 
 bool isPicture(const uint8_t *Data, size_t Size);
 /// Decodes PNG or JPEG to 1 (gray) or 3 (RGB) channels of 8 bits.
-bool decodePicture(const uint8_t *Data, size_t Size, uint32_t Channels, Picture &Out,
-                   Failure &Why);
+bool decodePicture(const uint8_t *Data, size_t Size, uint32_t Channels,
+                   Picture &Out, Failure &Why);
 
 //===----------------------------------------------------------------------===//
 // Commands
@@ -200,8 +205,8 @@ struct Model {
   /// Channels of the pictures that an input is made from; 0 where it is not.
   uint32_t pictureChannels(uint32_t Input) const;
   /// Decodes a file's bytes and makes one image of an input.
-  bool prepare(uint32_t Input, const uint8_t *Data, size_t Size, const char *Path, uint8_t *Out,
-               Failure &Why);
+  bool prepare(uint32_t Input, const uint8_t *Data, size_t Size,
+               const char *Path, uint8_t *Out, Failure &Why);
   bool setBatch(uint32_t Batch, Failure &Why);
   bool run(Failure &Why);
 };
@@ -211,7 +216,8 @@ struct Tensors {
   Buffer *Ports = nullptr;
   uint32_t Count = 0;
   ~Tensors();
-  bool allocate(const halcyon_port *List, uint32_t Number, uint64_t Images, Failure &Why);
+  bool allocate(const halcyon_port *List, uint32_t Number, uint64_t Images,
+                Failure &Why);
 };
 
 bool infer(Model &M, const Options &O, Failure &Why);
@@ -219,18 +225,21 @@ bool evaluate(Model &M, const Options &O, Failure &Why);
 bool bench(Model &M, const Options &O, Failure &Why);
 bool profile(Model &M, const Options &O, Failure &Why);
 
-/// Reads what --input and the pictures name. `Images` receives how many there are.
-bool loadInputs(Model &M, const Options &O, Tensors &Out, uint64_t &Images, Failure &Why);
+/// Reads what --input and the pictures name. `Images` receives how many there
+/// are.
+bool loadInputs(Model &M, const Options &O, Tensors &Out, uint64_t &Images,
+                Failure &Why);
 /// Runs over images in chunks; the outputs are allocated here.
-bool runAll(Model &M, const Tensors &Inputs, uint64_t Images, uint32_t Chunk, Tensors &Outputs,
-            Failure &Why);
+bool runAll(Model &M, const Tensors &Inputs, uint64_t Images, uint32_t Chunk,
+            Tensors &Outputs, Failure &Why);
 
 /// A label of an output, its number where it has none. Not NUL-terminated.
 struct Label {
   const char *Text;
   int Length;
 };
-Label labelOf(const Model &M, const halcyon_port &Port, uint64_t Class, char (&Room)[24]);
+Label labelOf(const Model &M, const halcyon_port &Port, uint64_t Class,
+              char (&Room)[24]);
 bool isClassifier(const halcyon_port &Port);
 
 /// f32 GFLOP/s of multiply-adds on all threads of the session; 0: unknown.

@@ -1,4 +1,4 @@
-//===- check.h - Checks of the runtime's tests -----------------------------===//
+//===- check.h - Checks of the runtime's tests ----------------------------===//
 
 #ifndef HALCYON_TEST_CHECK_H
 #define HALCYON_TEST_CHECK_H
@@ -8,12 +8,12 @@
 /// Failed checks of the running test.
 extern int Failed;
 
-#define CHECK(...)                                                                                 \
-  do {                                                                                             \
-    if (!(__VA_ARGS__)) {                                                                          \
-      printf("%s:%d: not true: %s\n", __FILE__, __LINE__, #__VA_ARGS__);                           \
-      ++Failed;                                                                                    \
-    }                                                                                              \
+#define CHECK(...)                                                             \
+  do {                                                                         \
+    if (!(__VA_ARGS__)) {                                                      \
+      printf("%s:%d: not true: %s\n", __FILE__, __LINE__, #__VA_ARGS__);       \
+      ++Failed;                                                                \
+    }                                                                          \
   } while (false)
 
 struct Test {

@@ -1,4 +1,4 @@
-//===- file_tests.cpp - Tensors and pictures, sound and hostile ------------===//
+//===- file_tests.cpp - Tensors and pictures, sound and hostile -----------===//
 
 #include "check.h"
 #include "cli/support.h"
@@ -12,7 +12,8 @@ using namespace halcyon::cli;
 namespace {
 
 /// Parses a copy of exactly that size, so that a sanitizer sees every overrun.
-template <class Parse> bool parsesCopy(const uint8_t *Data, size_t Size, Parse P) {
+template <class Parse>
+bool parsesCopy(const uint8_t *Data, size_t Size, Parse P) {
   uint8_t *Copy = static_cast<uint8_t *>(malloc(Size ? Size : 1));
   if (Size)
     memcpy(Copy, Data, Size);
@@ -22,7 +23,8 @@ template <class Parse> bool parsesCopy(const uint8_t *Data, size_t Size, Parse P
 }
 
 /// Every prefix, and many damaged copies, must be refused or make sense.
-template <class Parse> void torture(const uint8_t *Data, size_t Size, size_t Head, Parse P) {
+template <class Parse>
+void torture(const uint8_t *Data, size_t Size, size_t Head, Parse P) {
   for (size_t Length = 0; Length < Size; ++Length)
     CHECK(!parsesCopy(Data, Length, P));
   uint32_t State = 7;
@@ -31,7 +33,8 @@ template <class Parse> void torture(const uint8_t *Data, size_t Size, size_t Hea
     memcpy(Copy, Data, Size);
     for (int Change = 0; Change != 1 + Round % 3; ++Change) {
       State = State * 1664525u + 1013904223u;
-      Copy[(State >> 8) % Head] = Round % 2 ? uint8_t(State >> 24) : "0129[](){},:'\" "[State >> 28];
+      Copy[(State >> 8) % Head] =
+          Round % 2 ? uint8_t(State >> 24) : "0129[](){},:'\" "[State >> 28];
     }
     parsesCopy(Copy, Size, P);
   }
@@ -66,8 +69,9 @@ void npyRoundTrip() {
     CHECK(File.allocate(Header.Size + Bytes, Why));
     memcpy(File.Data, Header.Data, Header.Size);
     CHECK(parseNpy(File.Data, File.Size, Back, Why));
-    CHECK(Back.Type == T.Type && Back.Rank == Rank && Back.Offset == Header.Size &&
-          Back.Bytes == Bytes && memcmp(Back.Shape, T.Shape, sizeof(T.Shape)) == 0);
+    CHECK(Back.Type == T.Type && Back.Rank == Rank &&
+          Back.Offset == Header.Size && Back.Bytes == Bytes &&
+          memcmp(Back.Shape, T.Shape, sizeof(T.Shape)) == 0);
     CHECK(!parseNpy(File.Data, File.Size - 1, Back, Why));
     CHECK(strstr(Why.Text, "truncated"));
   }
@@ -86,21 +90,36 @@ bool parseText(const char *Text, Failure &Why, unsigned Version = 1) {
 
 void npyHostile() {
   Failure Why;
-  CHECK(parseText("{'descr': '<f4', 'fortran_order': False, 'shape': (4, 4), }", Why));
-  CHECK(parseText("{\"shape\":(16,),\"descr\":\"<f4\",\"fortran_order\":False}\n", Why, 2));
-  CHECK(parseText("{'descr': '<f4', 'fortran_order': False, 'shape': (), }", Why, 3));
-  CHECK(parseText("{'descr': '<f4', 'fortran_order': False, 'shape': (4L, 4L), }", Why));
+  CHECK(parseText("{'descr': '<f4', 'fortran_order': False, 'shape': (4, 4), }",
+                  Why));
+  CHECK(parseText(
+      "{\"shape\":(16,),\"descr\":\"<f4\",\"fortran_order\":False}\n", Why, 2));
+  CHECK(parseText("{'descr': '<f4', 'fortran_order': False, 'shape': (), }",
+                  Why, 3));
+  CHECK(parseText(
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (4L, 4L), }", Why));
   const char *Bad[][2] = {
       {"{'descr': '<f4', 'fortran_order': True, 'shape': (4, 4), }", "Fortran"},
-      {"{'descr': '>f4', 'fortran_order': False, 'shape': (4, 4), }", "big-endian"},
+      {"{'descr': '>f4', 'fortran_order': False, 'shape': (4, 4), }",
+       "big-endian"},
       {"{'descr': '|O', 'fortran_order': False, 'shape': (4, 4), }", "'O'"},
-      {"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (4, 4), }", "structured"},
-      {"{'descr': '<f4', 'fortran_order': False, 'shape': (4, 5), }", "truncated"},
-      {"{'descr': '<f4', 'fortran_order': False, 'shape': (-4, 4), }", "bad shape"},
-      {"{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296), }", "large"},
-      {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,), }", "shape"},
-      {"{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1), }", "dimensions"},
-      {"{'descr': '<f4', 'fortran_order': False, 'shape': (4, 4), 'x': 1}", "damaged"},
+      {"{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (4, 4), }",
+       "structured"},
+      {"{'descr': '<f4', 'fortran_order': False, 'shape': (4, 5), }",
+       "truncated"},
+      {"{'descr': '<f4', 'fortran_order': False, 'shape': (-4, 4), }",
+       "bad shape"},
+      {"{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, "
+       "4294967296), }",
+       "large"},
+      {"{'descr': '<f4', 'fortran_order': False, 'shape': "
+       "(99999999999999999999,), }",
+       "shape"},
+      {"{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1), "
+       "}",
+       "dimensions"},
+      {"{'descr': '<f4', 'fortran_order': False, 'shape': (4, 4), 'x': 1}",
+       "damaged"},
       {"{'descr': '<f4', 'shape': (4, 4)}", "damaged"},
       {"{'descr': '<f4", "damaged"},
       {"", "damaged"},
@@ -109,7 +128,8 @@ void npyHostile() {
     CHECK(!parseText(Case[0], Why));
     CHECK(strstr(Why.Text, Case[1]));
   }
-  CHECK(!parseText("{'descr': '<f4', 'fortran_order': False, 'shape': (4, 4), }", Why, 4));
+  CHECK(!parseText(
+      "{'descr': '<f4', 'fortran_order': False, 'shape': (4, 4), }", Why, 4));
 
   Tensor T;
   T.Type = {2, 32};
@@ -156,14 +176,15 @@ void safetensors() {
   memcpy(File.Data, Header.Data, Header.Size);
   Tensor Back;
   CHECK(findSafetensor(File.Data, File.Size, Sought, Back, Why));
-  CHECK(Back.Type == T[1].Type && Back.Rank == 2 && Back.Shape[1] == 2 && Back.Bytes == 16 &&
-        Back.Offset == Header.Size + 8);
+  CHECK(Back.Type == T[1].Type && Back.Rank == 2 && Back.Shape[1] == 2 &&
+        Back.Bytes == 16 && Back.Offset == Header.Size + 8);
   CHECK(!findSafetensor(File.Data, File.Size, "c", Back, Why));
   CHECK(strstr(Why.Text, "no tensor 'c' among the 2"));
   torture(File.Data, File.Size, Header.Size, safetensor);
 }
 
-bool findIn(const char *Json, const char *Name, Failure &Why, uint64_t Length = 0) {
+bool findIn(const char *Json, const char *Name, Failure &Why,
+            uint64_t Length = 0) {
   uint8_t File[512];
   uint64_t Size = strlen(Json);
   uint64_t Stated = Length ? Length : Size;
@@ -171,26 +192,31 @@ bool findIn(const char *Json, const char *Name, Failure &Why, uint64_t Length = 
   memcpy(File + 8, Json, Size);
   memset(File + 8 + Size, 0, 16);
   Tensor T;
-  return parsesCopy(File, 8 + size_t(Size) + 16, [&](const uint8_t *Data, size_t Bytes) {
-    return findSafetensor(Data, Bytes, Name, T, Why);
-  });
+  return parsesCopy(File, 8 + size_t(Size) + 16,
+                    [&](const uint8_t *Data, size_t Bytes) {
+                      return findSafetensor(Data, Bytes, Name, T, Why);
+                    });
 }
 
 void safetensorsHostile() {
   Failure Why;
-#define ONE(SHAPE, FROM, TO)                                                                       \
-  "{\"t\":{\"dtype\":\"F32\",\"shape\":" SHAPE ",\"data_offsets\":[" FROM "," TO "]}}"
+#define ONE(SHAPE, FROM, TO)                                                   \
+  "{\"t\":{\"dtype\":\"F32\",\"shape\":" SHAPE ",\"data_offsets\":[" FROM      \
+  "," TO "]}}"
   CHECK(findIn(ONE("[4]", "0", "16"), "t", Why));
-  CHECK(findIn(ONE("[4]", "0", "16"), "other", Why)); // the only one needs no name
-  CHECK(findIn("{\"__metadata__\":{\"k\":\"v\\u00e9\\ud83d\\ude00\"} , \"\\u0074\" : "
-               "{\"data_offsets\":[0,4], \"shape\":[], \"dtype\":\"F32\"} }",
-               "t", Why));
+  CHECK(findIn(ONE("[4]", "0", "16"), "other",
+               Why)); // the only one needs no name
+  CHECK(findIn(
+      "{\"__metadata__\":{\"k\":\"v\\u00e9\\ud83d\\ude00\"} , \"\\u0074\" : "
+      "{\"data_offsets\":[0,4], \"shape\":[], \"dtype\":\"F32\"} }",
+      "t", Why));
   for (const char *Bad :
        {ONE("[4]", "0", "12"), ONE("[4]", "4", "20"), ONE("[4]", "16", "0"),
-        ONE("[4294967296,4294967296,4294967296]", "0", "0"), ONE("[-1]", "0", "4"),
-        ONE("[1.5]", "0", "4"), ONE("[4]", "0", "18446744073709551616"), ONE("[[4]]", "0", "16"),
-        ONE("[1,1,1,1,1,1,1,1,4]", "0", "16"), "{\"t\":{}}", "{\"t\":[]}", "{}", "{", "{\"t\":{",
-        "{\"\\ud800\\u0041\":{}}", "{\"\\x\":{}}", "[]"})
+        ONE("[4294967296,4294967296,4294967296]", "0", "0"),
+        ONE("[-1]", "0", "4"), ONE("[1.5]", "0", "4"),
+        ONE("[4]", "0", "18446744073709551616"), ONE("[[4]]", "0", "16"),
+        ONE("[1,1,1,1,1,1,1,1,4]", "0", "16"), "{\"t\":{}}", "{\"t\":[]}", "{}",
+        "{", "{\"t\":{", "{\"\\ud800\\u0041\":{}}", "{\"\\x\":{}}", "[]"})
     CHECK(!findIn(Bad, "t", Why));
   CHECK(!findIn(ONE("[4]", "0", "16"), "t", Why, UINT64_MAX));
   CHECK(!findIn(ONE("[4]", "0", "16"), "t", Why, 1000));
@@ -239,7 +265,8 @@ size_t makeJpeg(uint8_t *Out, size_t Room, int Channels) {
   return Size;
 }
 
-bool decode(const uint8_t *Data, size_t Size, uint32_t Channels, Picture &Out, Failure &Why) {
+bool decode(const uint8_t *Data, size_t Size, uint32_t Channels, Picture &Out,
+            Failure &Why) {
   return parsesCopy(Data, Size, [&](const uint8_t *Copy, size_t Bytes) {
     return decodePicture(Copy, Bytes, Channels, Out, Why);
   });
@@ -308,7 +335,8 @@ void wholeFiles() {
   snprintf(Path, sizeof(Path), "%s/whole", Folder);
   const Piece Pieces[] = {{"abc", 3}, {"", 0}, {"def", 3}};
   CHECK(writeFile(Path, Pieces, 3, Why));
-  CHECK(readFile(Path, Back, Why) && Back.Size == 6 && memcmp(Back.Data, "abcdef", 6) == 0);
+  CHECK(readFile(Path, Back, Why) && Back.Size == 6 &&
+        memcmp(Back.Data, "abcdef", 6) == 0);
   Names Listed;
   CHECK(Listed.read(Folder, Why));
   for (char *Name : Listed.Items)

@@ -1,4 +1,4 @@
-//===- main.cpp - Runs the runtime's tests ---------------------------------===//
+//===- main.cpp - Runs the runtime's tests --------------------------------===//
 
 #include "check.h"
 

@@ -1,4 +1,4 @@
-//===- program.cpp - A program made by hand --------------------------------===//
+//===- program.cpp - A program made by hand -------------------------------===//
 
 #include "program.h"
 
@@ -11,8 +11,8 @@ int FailingRow = -1;
 namespace {
 
 float *at(const halide_buffer_t &B, int X, int Y, int N) {
-  return reinterpret_cast<float *>(B.host) + X * B.dim[0].stride + Y * B.dim[1].stride +
-         N * B.dim[2].stride;
+  return reinterpret_cast<float *>(B.host) + X * B.dim[0].stride +
+         Y * B.dim[1].stride + N * B.dim[2].stride;
 }
 
 struct Row {
@@ -38,7 +38,8 @@ int doubleRow(void *Context, int Index, uint8_t *Closure) {
   R.Scratch = static_cast<float *>(halide_malloc(Context, 4 * sizeof(float)));
   if (!R.Scratch)
     return halide_error_code_out_of_memory;
-  int Result = halide_do_par_for(Context, doubleCell, 0, 4, reinterpret_cast<uint8_t *>(&R));
+  int Result = halide_do_par_for(Context, doubleCell, 0, 4,
+                                 reinterpret_cast<uint8_t *>(&R));
   for (int X = 0; X != 4; ++X)
     *at(*R.Out, X, R.Y, R.N) =
         R.Scratch[X] + *reinterpret_cast<const float *>(R.Weights->host);
@@ -79,17 +80,22 @@ int imageKernel(void **Args) {
       int FromX = X < In->dim[1].extent ? X : In->dim[1].extent - 1;
       int FromY = Y < In->dim[2].extent ? Y : In->dim[2].extent - 1;
       *at(*Out, X, Y, 0) =
-          float(In->host[FromX * In->dim[1].stride + FromY * In->dim[2].stride]) / 255;
+          float(
+              In->host[FromX * In->dim[1].stride + FromY * In->dim[2].stride]) /
+          255;
     }
   return 0;
 }
 
 const halcyon_kernel Kernels[] = {doubleKernel, sumKernel, imageKernel};
 
-constexpr halcyon_view plane(uint8_t Space, uint64_t Slot = 0, uint64_t Offset = 0) {
-  return {Space, 2, 32, 3, 0, Slot, Offset, {{0, 4, 1}, {0, 4, 4}, {0, HALCYON_BATCH, 16}}};
+constexpr halcyon_view plane(uint8_t Space, uint64_t Slot = 0,
+                             uint64_t Offset = 0) {
+  return {Space, 2,    32,     3,
+          0,     Slot, Offset, {{0, 4, 1}, {0, 4, 4}, {0, HALCYON_BATCH, 16}}};
 }
-constexpr halcyon_view WeightsView = {HALCYON_WEIGHTS, 2, 32, 1, 0, 0, 0, {{0, 4, 1}}};
+constexpr halcyon_view WeightsView = {HALCYON_WEIGHTS, 2, 32, 1, 0, 0, 0,
+                                      {{0, 4, 1}}};
 
 const halcyon_view Views[] = {
     plane(HALCYON_INPUT),
@@ -98,13 +104,30 @@ const halcyon_view Views[] = {
     plane(HALCYON_ARENA, 64, 0),
     WeightsView,
     {HALCYON_OUTPUT, 2, 32, 2, 0, 0, 0, {{0, 3, 1}, {0, HALCYON_BATCH, 3}}},
-    {HALCYON_IMAGE, 1, 8, 3, 0, 0, 0,
-     {{0, 1, 1}, {0, HALCYON_DYNAMIC, 1}, {0, HALCYON_DYNAMIC, HALCYON_DYNAMIC}}},
+    {HALCYON_IMAGE,
+     1,
+     8,
+     3,
+     0,
+     0,
+     0,
+     {{0, 1, 1},
+      {0, HALCYON_DYNAMIC, 1},
+      {0, HALCYON_DYNAMIC, HALCYON_DYNAMIC}}},
     plane(HALCYON_INPUT),
 };
 
-constexpr char Strings[] = "image\0scores\0zero\none\ntwo\n\0twice\0sums\0direct\0infer";
-enum : uint32_t { Image = 0, Scores = 6, Labels = 13, Twice = 27, Sums = 33, Direct = 38, Infer = 45 };
+constexpr char Strings[] =
+    "image\0scores\0zero\none\ntwo\n\0twice\0sums\0direct\0infer";
+enum : uint32_t {
+  Image = 0,
+  Scores = 6,
+  Labels = 13,
+  Twice = 27,
+  Sums = 33,
+  Direct = 38,
+  Infer = 45
+};
 
 const halcyon_call Calls[] = {
     {0, 0, 3, Twice, 3, Direct, 32, 128},
@@ -122,11 +145,21 @@ alignas(64) const float Weights[4] = {0.5f, 1, 2, 3};
 
 extern "C" const halcyon_program halcyon_program_main = {
     HALCYON_PROGRAM_VERSION,
-    3, 8, 3, 2, 1, 1,
+    3,
+    8,
+    3,
+    2,
+    1,
+    1,
     64,
     128, // the buffer lies in the second half, to see that `slot` is honoured
     sizeof(Weights),
-    Kernels, Views, Calls, Functions, Inputs, Outputs,
+    Kernels,
+    Views,
+    Calls,
+    Functions,
+    Inputs,
+    Outputs,
     Strings,
     Weights,
     "by-hand",

@@ -1,4 +1,4 @@
-//===- program.h - A program made by hand ----------------------------------===//
+//===- program.h - A program made by hand ---------------------------------===//
 //
 // One input `image` [N, 1, 4, 4], made from gray pictures; one output `scores`
 // [N, 3]. With weights w of 4 numbers:

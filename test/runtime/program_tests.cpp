@@ -1,4 +1,4 @@
-//===- program_tests.cpp - The command line of a program -------------------===//
+//===- program_tests.cpp - The command line of a program ------------------===//
 
 #include "check.h"
 #include "cli/support.h"
@@ -18,7 +18,8 @@ char Output[8192];
 /// Runs the program in the tests' folder; stdout and stderr land in Output.
 int run(const char *Arguments) {
   char Command[1024];
-  snprintf(Command, sizeof(Command), "cd '%s' && '%s' %s 2>&1", Folder, ProgramPath, Arguments);
+  snprintf(Command, sizeof(Command), "cd '%s' && '%s' %s 2>&1", Folder,
+           ProgramPath, Arguments);
   FILE *Pipe = popen(Command, "r");
   size_t Used = fread(Output, 1, sizeof(Output) - 1, Pipe);
   Output[Used] = 0;
@@ -37,7 +38,8 @@ bool says(const char *Text) {
 bool refuses(const char *Arguments, const char *Text) {
   int Code = run(Arguments);
   const char *Line = strchr(Output, '\n');
-  return says(Text) && Code == 1 && Line && !Line[1] && strstr(Output, ": error: ");
+  return says(Text) && Code == 1 && Line && !Line[1] &&
+         strstr(Output, ": error: ");
 }
 
 void write(const char *Name, const void *Data, size_t Size) {
@@ -47,7 +49,8 @@ void write(const char *Name, const void *Data, size_t Size) {
   CHECK(joinPath(Path, Folder, Name) && writeFile(Path, &P, 1, Why));
 }
 
-void writeNpy(const char *Name, const float *Data, std::initializer_list<uint64_t> Shape) {
+void writeNpy(const char *Name, const float *Data,
+              std::initializer_list<uint64_t> Shape) {
   char Path[4096];
   Tensor T;
   Buffer Header;
@@ -70,7 +73,8 @@ void writePng(const char *Name, unsigned Row) {
   Image.width = Image.height = 4;
   Image.format = PNG_FORMAT_GRAY;
   char Path[4096];
-  CHECK(joinPath(Path, Folder, Name) && png_image_write_to_file(&Image, Path, 0, Pixels, 0, nullptr));
+  CHECK(joinPath(Path, Folder, Name) &&
+        png_image_write_to_file(&Image, Path, 0, Pixels, 0, nullptr));
 }
 
 void pictures() {
@@ -107,10 +111,12 @@ void tensors() {
   CHECK(Out[2 * 3 + 1] == 2 * (2 * (36 + 37 + 38 + 39) + 2));
   float Third = Out[8];
   CHECK(joinPath(Path, Folder, "y.safetensors") && readFile(Path, File, Why));
-  CHECK(findSafetensor(File.Data, File.Size, "scores", T, Why) && T.Shape[0] == 3);
+  CHECK(findSafetensor(File.Data, File.Size, "scores", T, Why) &&
+        T.Shape[0] == 3);
   CHECK(memcmp(File.Data + T.Offset + 32, &Third, 4) == 0);
 
-  CHECK(refuses("--input wrong.npy", "has shape [1, 1, 4, 5], input image takes [N, 1, 4, 4]"));
+  CHECK(refuses("--input wrong.npy",
+                "has shape [1, 1, 4, 5], input image takes [N, 1, 4, 4]"));
   CHECK(refuses("--input nan.npy", "NaN"));
   CHECK(refuses("--input nothing.npy", "nothing.npy: No such file"));
   CHECK(refuses("--input picture=x.npy", "no input 'picture'"));
@@ -125,10 +131,12 @@ void unusable() {
   CHECK(refuses("empty.png", "empty.png: the file is empty"));
   CHECK(refuses("text.png", "text.png: not a PNG or JPEG picture"));
   CHECK(refuses("half.png", "half.png: damaged"));
-  CHECK(refuses("--input text.png", "not a PNG, JPEG, .npy or .safetensors file"));
+  CHECK(refuses("--input text.png",
+                "not a PNG, JPEG, .npy or .safetensors file"));
   CHECK(refuses(".", "is a folder"));
   CHECK(refuses("--fast", "unknown option '--fast'"));
-  CHECK(refuses("--threads x", "--threads takes a number from 1 to 4096, not 'x'"));
+  CHECK(refuses("--threads x",
+                "--threads takes a number from 1 to 4096, not 'x'"));
   CHECK(refuses("--batch", "--batch needs a value"));
   CHECK(refuses("--bench --info", "exclude"));
   CHECK(refuses("--weights /nowhere a.png", "/nowhere: No such file"));
@@ -137,13 +145,15 @@ void unusable() {
 
 void measuring() {
   CHECK(run("--bench --json --seconds 0.05 --threads 2 --batch 3") == 0);
-  for (const char *Key : {"\"median_ms\": ", "\"min_ms\": ", "\"p90_ms\": ", "\"spread\": ",
-                          "\"gflops\": ", "\"threads\": 2", "\"batch\": 3"})
+  for (const char *Key :
+       {"\"median_ms\": ", "\"min_ms\": ", "\"p90_ms\": ", "\"spread\": ",
+        "\"gflops\": ", "\"threads\": 2", "\"batch\": 3"})
     CHECK(says(Key));
   CHECK(run("--bench --seconds 0.05") == 0);
   CHECK(says("GFLOP/s"));
   CHECK(run("--profile --seconds 0.05") == 0);
-  CHECK(says("    3  twice  direct ") && says("    4  sums   direct ") && says("total"));
+  CHECK(says("    3  twice  direct ") && says("    4  sums   direct ") &&
+        says("total"));
   CHECK(run("--info") == 0);
   CHECK(says("input image: float32 [N, 1, 4, 4], from a picture"));
   CHECK(run("--help") == 0);
@@ -151,11 +161,13 @@ void measuring() {
 }
 
 void evaluation() {
-  uint8_t Images[16 + 3 * 16] = {0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 4};
+  uint8_t Images[16 + 3 * 16] = {0, 0, 8, 3, 0, 0, 0, 3,
+                                 0, 0, 0, 4, 0, 0, 0, 4};
   const uint8_t Labels[] = {0, 0, 8, 1, 0, 0, 0, 3, 0, 1, 1};
   for (int Image = 0; Image != 3; ++Image)
     memset(Images + 16 + 16 * Image + 4 * Image, 255, 4);
-  CHECK(refuses("--eval .", "neither MNIST") || refuses("--eval .", "is none of"));
+  CHECK(refuses("--eval .", "neither MNIST") ||
+        refuses("--eval .", "is none of"));
   char Path[4096];
   joinPath(Path, Folder, "mnist");
   mkdir(Path, 0777);
@@ -185,10 +197,8 @@ void evaluation() {
 } // namespace
 
 const Test ProgramTests[] = {
-    {"program-pictures", pictures},
-    {"program-tensors", tensors},
-    {"program-unusable", unusable},
-    {"program-measuring", measuring},
+    {"program-pictures", pictures},     {"program-tensors", tensors},
+    {"program-unusable", unusable},     {"program-measuring", measuring},
     {"program-evaluation", evaluation},
 };
 const unsigned NumProgramTests = sizeof(ProgramTests) / sizeof(Test);

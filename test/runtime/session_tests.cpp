@@ -1,4 +1,4 @@
-//===- session_tests.cpp - Sessions, threads, scratch, weights -------------===//
+//===- session_tests.cpp - Sessions, threads, scratch, weights ------------===//
 
 #include "check.h"
 #include "memory.h"
@@ -8,8 +8,8 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <initializer_list>
 #include <cstring>
+#include <initializer_list>
 #include <pthread.h>
 
 namespace {
@@ -17,7 +17,8 @@ namespace {
 struct Session {
   halcyon_session *S = nullptr;
   halcyon_error Error = {};
-  explicit Session(uint32_t Threads, const halcyon_program &P = halcyon_program_main,
+  explicit Session(uint32_t Threads,
+                   const halcyon_program &P = halcyon_program_main,
                    halcyon_options Options = {}) {
     Options.threads = Threads;
     halcyon_session_create(&P, &Options, &S, &Error);
@@ -86,14 +87,19 @@ void pictures() {
   halcyon_picture Picture = {Pixels, 3, 2, 1, 0};
   CHECK(halcyon_session_set_batch(S, 4) == HALCYON_OK);
   CHECK(halcyon_session_prepare_image(S, 0, &Picture, Image) == HALCYON_OK);
-  CHECK(Image[0] == 0 && Image[1] == 51.0f / 255 && Image[3] == 102.0f / 255 && Image[15] == 1);
+  CHECK(Image[0] == 0 && Image[1] == 51.0f / 255 && Image[3] == 102.0f / 255 &&
+        Image[15] == 1);
   Picture.channels = 3;
-  CHECK(halcyon_session_prepare_image(S, 0, &Picture, Image) == HALCYON_BAD_ARGUMENT);
+  CHECK(halcyon_session_prepare_image(S, 0, &Picture, Image) ==
+        HALCYON_BAD_ARGUMENT);
   Picture = {Pixels, 0, 2, 1, 0};
-  CHECK(halcyon_session_prepare_image(S, 0, &Picture, Image) == HALCYON_BAD_ARGUMENT);
+  CHECK(halcyon_session_prepare_image(S, 0, &Picture, Image) ==
+        HALCYON_BAD_ARGUMENT);
   Picture = {Pixels, 1u << 20, 1u << 20, 1, 0};
-  CHECK(halcyon_session_prepare_image(S, 0, &Picture, Image) == HALCYON_BAD_ARGUMENT);
-  CHECK(halcyon_session_prepare_image(S, 1, &Picture, Image) == HALCYON_BAD_ARGUMENT);
+  CHECK(halcyon_session_prepare_image(S, 0, &Picture, Image) ==
+        HALCYON_BAD_ARGUMENT);
+  CHECK(halcyon_session_prepare_image(S, 1, &Picture, Image) ==
+        HALCYON_BAD_ARGUMENT);
 }
 
 void kernelErrors() {
@@ -105,7 +111,8 @@ void kernelErrors() {
     halcyon_session_bind_output(S, 0, Out);
     FailingRow = 6;
     CHECK(halcyon_session_run(S) == HALCYON_KERNEL_FAILED);
-    CHECK(strcmp(halcyon_session_error(S), "twice (direct): the row is broken") == 0);
+    CHECK(strcmp(halcyon_session_error(S),
+                 "twice (direct): the row is broken") == 0);
     FailingRow = -1;
     CHECK(halcyon_session_run(S) == HALCYON_OK);
     CHECK(isRight(In, Out, 2));
@@ -152,15 +159,20 @@ void refusals() {
     CHECK(!S.S && S.Error.status == HALCYON_BAD_CPU);
     CHECK(strstr(S.Error.text, "lacks warp-drive"));
   }
-  CHECK(halcyon_session_create(nullptr, nullptr, nullptr, nullptr) == HALCYON_BAD_ARGUMENT);
+  CHECK(halcyon_session_create(nullptr, nullptr, nullptr, nullptr) ==
+        HALCYON_BAD_ARGUMENT);
   halcyon_session_destroy(nullptr);
   for (int Status = HALCYON_OK; Status <= HALCYON_BUSY; ++Status)
-    CHECK(strcmp(halcyon_status_text(halcyon_status(Status)), "unknown status") != 0);
+    CHECK(strcmp(halcyon_status_text(halcyon_status(Status)),
+                 "unknown status") != 0);
 }
 
-void writeWeights(const char *Path, uint64_t Id, uint64_t Stated, size_t Bytes) {
+void writeWeights(const char *Path, uint64_t Id, uint64_t Stated,
+                  size_t Bytes) {
   halcyon::WeightsHeader Header = {{'H', 'A', 'L', 'C', 'Y', 'O', 'N', 'W'},
-                                   HALCYON_PROGRAM_VERSION, Id, Stated};
+                                   HALCYON_PROGRAM_VERSION,
+                                   Id,
+                                   Stated};
   const float Weights[4] = {0.5f, 1, 2, 3};
   FILE *File = fopen(Path, "wb");
   fwrite(&Header, sizeof(Header), 1, File);
@@ -243,7 +255,8 @@ void allocators() {
         halcyon_session_bind_input(S, 0, In);
         halcyon_session_bind_output(S, 0, Out);
         halcyon_status Status = halcyon_session_run(S);
-        CHECK(Status == HALCYON_OK || (FailFrom >= 0 && Status == HALCYON_KERNEL_FAILED));
+        CHECK(Status == HALCYON_OK ||
+              (FailFrom >= 0 && Status == HALCYON_KERNEL_FAILED));
         CHECK(C.Bytes > 0);
       }
     }
@@ -254,8 +267,9 @@ void allocators() {
 void scratch() {
   halcyon::Allocator Memory;
   halcyon::Scratch Blocks;
-  for (size_t Bytes : {size_t(0), size_t(1), size_t(63), size_t(64), size_t(1000), size_t(4096),
-                       size_t(5000), size_t(3) << 20}) {
+  for (size_t Bytes :
+       {size_t(0), size_t(1), size_t(63), size_t(64), size_t(1000),
+        size_t(4096), size_t(5000), size_t(3) << 20}) {
     auto *A = static_cast<uint8_t *>(Blocks.allocate(Memory, Bytes));
     auto *B = static_cast<uint8_t *>(Blocks.allocate(Memory, Bytes));
     CHECK(A && B && A != B);
@@ -313,7 +327,8 @@ int countOuter(void *Context, int Index, uint8_t *) {
 }
 
 int loopKernel(void **Args) {
-  return halide_do_par_for(*static_cast<void **>(Args[0]), countOuter, LoopMin, LoopSize, nullptr);
+  return halide_do_par_for(*static_cast<void **>(Args[0]), countOuter, LoopMin,
+                           LoopSize, nullptr);
 }
 
 void loops() {
@@ -340,7 +355,8 @@ void loops() {
 
 std::atomic<int> Meeting{0};
 
-/// Waits until all threads of the loop have come: fails without real parallelism.
+/// Waits until all threads of the loop have come: fails without real
+/// parallelism.
 int meet(void *, int, uint8_t *) {
   ++Meeting;
   for (long Spins = 0; Meeting.load() < LoopSize; ++Spins)
@@ -349,7 +365,8 @@ int meet(void *, int, uint8_t *) {
   return 0;
 }
 int meetKernel(void **Args) {
-  return halide_do_par_for(*static_cast<void **>(Args[0]), meet, 0, LoopSize, nullptr);
+  return halide_do_par_for(*static_cast<void **>(Args[0]), meet, 0, LoopSize,
+                           nullptr);
 }
 
 void parallelism() {
@@ -392,7 +409,8 @@ void concurrentSessions() {
 }
 
 int reenter(void **Args) {
-  auto *S = *reinterpret_cast<halcyon_session **>(*static_cast<void **>(Args[0]));
+  auto *S =
+      *reinterpret_cast<halcyon_session **>(*static_cast<void **>(Args[0]));
   return halcyon_session_run(S) == HALCYON_BUSY ? 0 : -1;
 }
 

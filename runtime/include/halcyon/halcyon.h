@@ -1,4 +1,4 @@
-//===- halcyon.h - Run a compiled program ----------------------------------===//
+//===- halcyon.h - Run a compiled program ---------------------------------===//
 //
 // The C interface of the runtime. A program is the constant table that the
 // compiler made of a model (halcyon/program.h); a session is what one caller
@@ -6,7 +6,8 @@
 //
 //     halcyon_session *session;
 //     halcyon_error error;
-//     if (halcyon_session_create(&halcyon_program_main, NULL, &session, &error))
+//     if (halcyon_session_create(&halcyon_program_main, NULL, &session,
+//     &error))
 //       return fail(error.text);
 //     halcyon_session_set_batch(session, 8);
 //     halcyon_session_bind_input(session, 0, images);
@@ -40,13 +41,15 @@ extern "C" {
 
 typedef enum halcyon_status {
   HALCYON_OK = 0,
-  HALCYON_BAD_ARGUMENT = 1, ///< an index, batch or picture that the program does not take
-  HALCYON_BAD_PROGRAM = 2,  ///< the table is damaged or of another version
-  HALCYON_BAD_CPU = 3,      ///< the kernels need instructions that this CPU lacks
+  HALCYON_BAD_ARGUMENT =
+      1, ///< an index, batch or picture that the program does not take
+  HALCYON_BAD_PROGRAM = 2, ///< the table is damaged or of another version
+  HALCYON_BAD_CPU = 3, ///< the kernels need instructions that this CPU lacks
   HALCYON_NO_MEMORY = 4,
-  HALCYON_NO_THREADS = 5,  ///< the system refused to start a worker
-  HALCYON_BAD_WEIGHTS = 6, ///< the weights file is missing, damaged or another model's
-  HALCYON_UNBOUND = 7,     ///< an input or output has no memory yet
+  HALCYON_NO_THREADS = 5, ///< the system refused to start a worker
+  HALCYON_BAD_WEIGHTS =
+      6, ///< the weights file is missing, damaged or another model's
+  HALCYON_UNBOUND = 7, ///< an input or output has no memory yet
   HALCYON_KERNEL_FAILED = 8,
   HALCYON_BUSY = 9 ///< another thread is inside this session
 } halcyon_status;
@@ -77,11 +80,13 @@ enum halcyon_flags {
 
 /// Zero-initialise it; zero always means the default.
 typedef struct halcyon_options {
-  uint32_t threads; ///< the caller included; 0: one per physical core in the affinity mask
+  uint32_t threads; ///< the caller included; 0: one per physical core in the
+                    ///< affinity mask
   uint32_t flags;   ///< enum halcyon_flags
   uint32_t spin_us; ///< how long an idle worker polls before it sleeps; 0: 100
   uint32_t reserved;
-  const char *weights_path; ///< weights beside the program; NULL: those inside it
+  const char
+      *weights_path; ///< weights beside the program; NULL: those inside it
   halcyon_allocator allocator;
   /// Receives what a kernel compiled with `print` says; NULL: dropped.
   void (*print)(void *self, const char *text);
@@ -95,15 +100,18 @@ typedef struct halcyon_session halcyon_session;
 //===----------------------------------------------------------------------===//
 
 /// The index of an input or output by its name, or -1.
-HALCYON_API int32_t halcyon_program_find_input(const halcyon_program *program, const char *name);
-HALCYON_API int32_t halcyon_program_find_output(const halcyon_program *program, const char *name);
+HALCYON_API int32_t halcyon_program_find_input(const halcyon_program *program,
+                                               const char *name);
+HALCYON_API int32_t halcyon_program_find_output(const halcyon_program *program,
+                                                const char *name);
 
 /// Bytes of one tensor at a batch size; 0 where they overflow.
-HALCYON_API uint64_t halcyon_port_bytes(const halcyon_port *port, uint64_t batch);
+HALCYON_API uint64_t halcyon_port_bytes(const halcyon_port *port,
+                                        uint64_t batch);
 
 /// Whether this CPU can run the program. `error` may be NULL.
-HALCYON_API halcyon_status halcyon_program_check_cpu(const halcyon_program *program,
-                                                     halcyon_error *error);
+HALCYON_API halcyon_status
+halcyon_program_check_cpu(const halcyon_program *program, halcyon_error *error);
 
 //===----------------------------------------------------------------------===//
 // Sessions
@@ -111,21 +119,25 @@ HALCYON_API halcyon_status halcyon_program_check_cpu(const halcyon_program *prog
 
 /// Makes a session with batch size 1. The program must outlive it; `options`
 /// and `error` may be NULL and are not kept. On failure *session is NULL.
-HALCYON_API halcyon_status halcyon_session_create(const halcyon_program *program,
-                                                  const halcyon_options *options,
-                                                  halcyon_session **session, halcyon_error *error);
+HALCYON_API halcyon_status halcyon_session_create(
+    const halcyon_program *program, const halcyon_options *options,
+    halcyon_session **session, halcyon_error *error);
 
 /// Stops the workers and frees everything. NULL is allowed.
 HALCYON_API void halcyon_session_destroy(halcyon_session *session);
 
-/// Changes the batch size. Bindings are kept: their tensors must hold the new size.
-HALCYON_API halcyon_status halcyon_session_set_batch(halcyon_session *session, uint32_t batch);
+/// Changes the batch size. Bindings are kept: their tensors must hold the new
+/// size.
+HALCYON_API halcyon_status halcyon_session_set_batch(halcyon_session *session,
+                                                     uint32_t batch);
 
 /// Lends the session a dense row-major tensor of halcyon_port_bytes() bytes,
 /// aligned for its element type, until it is bound again or the session ends.
-HALCYON_API halcyon_status halcyon_session_bind_input(halcyon_session *session, uint32_t index,
+HALCYON_API halcyon_status halcyon_session_bind_input(halcyon_session *session,
+                                                      uint32_t index,
                                                       const void *data);
-HALCYON_API halcyon_status halcyon_session_bind_output(halcyon_session *session, uint32_t index,
+HALCYON_API halcyon_status halcyon_session_bind_output(halcyon_session *session,
+                                                       uint32_t index,
                                                        void *data);
 
 /// Computes every output from the inputs.
@@ -140,9 +152,9 @@ typedef struct halcyon_picture {
 
 /// Resizes, crops and normalises a picture into one image of an input, as the
 /// model says. `destination` has room for halcyon_port_bytes(port, 1).
-HALCYON_API halcyon_status halcyon_session_prepare_image(halcyon_session *session, uint32_t input,
-                                                         const halcyon_picture *picture,
-                                                         void *destination);
+HALCYON_API halcyon_status halcyon_session_prepare_image(
+    halcyon_session *session, uint32_t input, const halcyon_picture *picture,
+    void *destination);
 
 /// What went wrong in the last call that failed; "" before.
 HALCYON_API const char *halcyon_session_error(const halcyon_session *session);
@@ -164,12 +176,14 @@ typedef struct halcyon_call_profile {
 } halcyon_call_profile;
 
 /// Starts (from zero) or stops timing each kernel.
-HALCYON_API halcyon_status halcyon_session_set_profiling(halcyon_session *session, int on);
+HALCYON_API halcyon_status
+halcyon_session_set_profiling(halcyon_session *session, int on);
 
 /// Kernel calls of one run, and the times of one of them.
 HALCYON_API uint32_t halcyon_session_num_calls(const halcyon_session *session);
-HALCYON_API halcyon_status halcyon_session_profile(const halcyon_session *session, uint32_t call,
-                                                   halcyon_call_profile *profile);
+HALCYON_API halcyon_status
+halcyon_session_profile(const halcyon_session *session, uint32_t call,
+                        halcyon_call_profile *profile);
 
 #ifdef __cplusplus
 }
