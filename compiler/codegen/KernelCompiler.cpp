@@ -1,0 +1,193 @@
+//===- KernelCompiler.cpp - Kernels to object code ------------------------===//
+
+#include "compiler/codegen/KernelCompiler.h"
+#include "compiler/codegen/Cache.h"
+#include "compiler/codegen/LowerKernel.h"
+
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
+
+#include <csignal>
+#include <cstring>
+#include <map>
+#include <poll.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace mlir;
+
+namespace halcyon {
+
+namespace {
+
+/// A running child and the pipe on which it says what went wrong.
+struct Child {
+  size_t job;
+  int pipe;
+  std::string message;
+};
+
+} // namespace
+
+static unsigned coreCount() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) != 0)
+    return 1;
+  return std::max(1, CPU_COUNT(&set));
+}
+
+/// Starts a job in a child process; returns its pid.
+static pid_t start(const ForkedJob &job, unsigned seconds, int &readEnd) {
+  int ends[2];
+  if (pipe(ends) != 0)
+    return -1;
+  pid_t pid = fork();
+  if (pid != 0) {
+    close(ends[1]);
+    readEnd = ends[0];
+    return pid;
+  }
+  close(ends[0]);
+  signal(SIGINT, SIG_DFL);
+  alarm(seconds);
+  std::string message = job.run();
+  const char *at = message.data();
+  size_t left = message.size();
+  while (left) {
+    ssize_t written = write(ends[1], at, left);
+    if (written <= 0)
+      break;
+    at += written;
+    left -= written;
+  }
+  // Without destructors or buffers: the parent's are not ours to flush.
+  _exit(message.empty() ? 0 : 1);
+}
+
+/// Runs all jobs, `width` at a time. Calls `done` as each ends.
+static bool runJobs(const std::vector<ForkedJob> &jobs, unsigned width,
+                    unsigned seconds, raw_ostream &errors,
+                    function_ref<void(size_t)> done) {
+  std::map<pid_t, Child> running;
+  size_t next = 0;
+  bool good = true;
+  while (next < jobs.size() || !running.empty()) {
+    while (next < jobs.size() && running.size() < width && good) {
+      int readEnd = -1;
+      pid_t pid = start(jobs[next], seconds, readEnd);
+      if (pid < 0) {
+        errors << "error: can't start a process: " << strerror(errno) << "\n";
+        good = false;
+        break;
+      }
+      running[pid] = {next++, readEnd, ""};
+    }
+    if (running.empty())
+      break;
+    // Drain pipes so that a long message never blocks a child.
+    std::vector<pollfd> polls;
+    for (auto &[pid, child] : running)
+      polls.push_back({child.pipe, POLLIN, 0});
+    poll(polls.data(), polls.size(), 1000);
+    for (auto it = running.begin(); it != running.end();) {
+      auto &[pid, child] = *it;
+      char buffer[4096];
+      pollfd ready = {child.pipe, POLLIN, 0};
+      bool ended = false;
+      while (poll(&ready, 1, 0) > 0) {
+        ssize_t count = read(child.pipe, buffer, sizeof buffer);
+        if (count <= 0) {
+          ended = true;
+          break;
+        }
+        child.message.append(buffer, count);
+      }
+      if (!ended) {
+        ++it;
+        continue;
+      }
+      int status = 0;
+      waitpid(pid, &status, 0);
+      close(child.pipe);
+      const std::string &what = jobs[child.job].what;
+      if (WIFSIGNALED(status)) {
+        errors << "error: " << what << ": "
+               << (WTERMSIG(status) == SIGALRM ? "took too long and was stopped"
+                                               : strsignal(WTERMSIG(status)))
+               << "\n";
+        good = false;
+      } else if (WEXITSTATUS(status) != 0) {
+        errors << "error: " << what << ": " << child.message << "\n";
+        good = false;
+      } else {
+        done(child.job);
+      }
+      it = running.erase(it);
+    }
+  }
+  return good;
+}
+
+static StringRef extensionOf(KernelOutput output) {
+  switch (output) {
+  case KernelOutput::Object:
+    return "o";
+  case KernelOutput::Statement:
+    return "stmt";
+  case KernelOutput::LlvmAssembly:
+    return "ll";
+  case KernelOutput::Assembly:
+    return "s";
+  }
+  return "";
+}
+
+FailureOr<std::vector<CompiledKernel>>
+compileKernels(exec::ProgramOp program, const Target &target,
+               const KernelCompilerOptions &options,
+               std::vector<ForkedJob> others, raw_ostream &errors) {
+  // The line of the model that a kernel comes from, for messages.
+  llvm::StringMap<std::string> layers;
+  program.walk([&](exec::CallOp call) {
+    cnn::LayerLocation at = cnn::layerLocation(call.getLoc());
+    std::string &text = layers[call.getKernel()];
+    if (text.empty())
+      text = llvm::formatv("{0}:{1}:{2}: {3}", at.file, at.line, at.column,
+                           at.path);
+  });
+
+  std::vector<CompiledKernel> result;
+  std::vector<ForkedJob> jobs = std::move(others);
+  for (auto kernel : program.getBody().front().getOps<exec::KernelOp>()) {
+    std::string text;
+    llvm::raw_string_ostream os(text);
+    kernel->print(os, OpPrintingFlags().useLocalScope());
+    os << target.halide << (options.asserts ? "asserts" : "");
+    std::string path = cachePath(text, extensionOf(options.output));
+    bool cached = options.useCache && llvm::sys::fs::exists(path);
+    result.push_back({kernel, path, cached});
+    if (cached)
+      continue;
+    jobs.push_back({layers.lookup(kernel.getSymName()),
+                    [kernel, path, &target, &options] {
+                      return lowerKernel(kernel, target, options, path);
+                    }});
+  }
+  bool show = options.progress && isatty(STDERR_FILENO);
+  size_t finished = 0;
+  bool good = runJobs(jobs, options.jobs ? options.jobs : coreCount(),
+                      options.seconds, errors, [&](size_t) {
+                        ++finished;
+                        if (show)
+                          fprintf(stderr, "\rcompiling kernels: %zu of %zu",
+                                  finished, jobs.size());
+                      });
+  if (show && !jobs.empty())
+    fprintf(stderr, "\r\033[K");
+  if (!good)
+    return failure();
+  return result;
+}
+
+} // namespace halcyon

@@ -1,0 +1,57 @@
+//===- KernelCompiler.h - Kernels to object code --------------------------===//
+//
+// Every kernel is compiled by a process of its own, forked for it: Halide's
+// names carry a process-wide counter, so only a fresh process gives the same
+// bytes every time, and what goes wrong in one becomes a message.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef HALCYON_COMPILER_CODEGEN_KERNELCOMPILER_H
+#define HALCYON_COMPILER_CODEGEN_KERNELCOMPILER_H
+
+#include "compiler/targets/Target.h"
+#include "dialects/exec/Exec.h"
+
+#include "llvm/Support/raw_ostream.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace halcyon {
+
+enum class KernelOutput { Object, Statement, LlvmAssembly, Assembly };
+
+struct KernelCompilerOptions {
+  unsigned jobs = 0;     ///< processes at a time; 0: one per core
+  bool asserts = false;  ///< keep Halide's checks of buffers in the kernels
+  bool useCache = true;
+  bool progress = false; ///< one line on stderr, where that is a terminal
+  KernelOutput output = KernelOutput::Object;
+  unsigned seconds = 300; ///< for one kernel, before it is given up
+};
+
+/// A job that runs in a process of its own beside the kernels'. `run` returns
+/// an empty string, or what went wrong.
+struct ForkedJob {
+  std::string what;
+  std::function<std::string()> run;
+};
+
+struct CompiledKernel {
+  exec::KernelOp kernel;
+  std::string path; ///< the file with its output
+  bool cached = false;
+};
+
+/// Compiles all kernels of a program, in the program's order, and runs the
+/// other jobs meanwhile. The calling process must have no other thread and must
+/// not have used Halide. Failures are reported to `errors`.
+llvm::FailureOr<std::vector<CompiledKernel>>
+compileKernels(exec::ProgramOp program, const Target &target,
+               const KernelCompilerOptions &options,
+               std::vector<ForkedJob> others, llvm::raw_ostream &errors);
+
+} // namespace halcyon
+
+#endif // HALCYON_COMPILER_CODEGEN_KERNELCOMPILER_H

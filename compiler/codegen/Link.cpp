@@ -1,0 +1,138 @@
+//===- Link.cpp - Objects to programs and libraries -----------------------===//
+
+#include "compiler/codegen/Link.h"
+
+#include "llvm/ADT/SmallString.h"
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/Program.h"
+
+#include <cstring>
+#include <unistd.h>
+
+using namespace llvm;
+
+namespace halcyon {
+
+/// A file beside this executable's folder (an installation), or where the build
+/// knew it.
+static std::string besideUs(StringRef relative, StringRef built) {
+  static int anchor;
+  SmallString<256> path(sys::fs::getMainExecutable(nullptr, &anchor));
+  sys::path::remove_filename(path);
+  sys::path::append(path, "..", relative);
+  sys::path::remove_dots(path, /*remove_dot_dot=*/true);
+  return sys::fs::exists(path) ? path.str().str() : built.str();
+}
+
+std::string runTool(const std::vector<std::string> &command) {
+  SmallVector<StringRef> args(command.begin(), command.end());
+  SmallString<128> log;
+  if (sys::fs::createTemporaryFile("halcyon", "log", log))
+    return "can't make a temporary file";
+  std::optional<StringRef> redirects[] = {std::nullopt, StringRef(log), StringRef(log)};
+  std::string error;
+  int status = sys::ExecuteAndWait(args[0], args, std::nullopt, redirects,
+                                   /*SecondsToWait=*/600, 0, &error);
+  if (status != 0) {
+    auto output = MemoryBuffer::getFile(log);
+    error = sys::path::filename(args[0]).str() + " failed: " +
+            (output && !(*output)->getBuffer().empty()
+                 ? (*output)->getBuffer().str()
+                 : error);
+  } else {
+    error.clear();
+  }
+  sys::fs::remove(log);
+  return error;
+}
+
+/// The folders with libc's start files and static libraries for a target.
+static std::vector<std::string> libraryFolders(const Target &target) {
+  std::string arch = StringRef(target.triple).split('-').first.str();
+  return {"/usr/lib/" + arch + "-linux-gnu", "/lib/" + arch + "-linux-gnu",
+          "/usr/lib64", "/usr/lib"};
+}
+
+static std::string findIn(const std::vector<std::string> &folders,
+                          StringRef name) {
+  for (const std::string &folder : folders)
+    if (sys::fs::exists(folder + "/" + name.str()))
+      return folder + "/" + name.str();
+  return "";
+}
+
+static std::string linkerPath() { return besideUs("bin/ld.lld", HALCYON_LLD); }
+
+std::string linkExecutable(const std::vector<std::string> &objects,
+                           const Target &target, const std::string &output) {
+  auto folders = libraryFolders(target);
+  std::string missing;
+  auto need = [&](StringRef name) {
+    std::string path = findIn(folders, name);
+    if (path.empty())
+      missing += (missing.empty() ? "" : ", ") + name.str();
+    return path;
+  };
+  std::string start = need("Scrt1.o"), begin = need("crti.o"), end = need("crtn.o");
+  std::string libc = need("libc.so");
+  std::vector<std::string> images = {need("libpng.a"), need("libjpeg.a"),
+                                     need("libz.a")};
+  if (!missing.empty())
+    return "linking needs " + missing +
+           " (Debian: libc6-dev libpng-dev libjpeg62-turbo-dev zlib1g-dev)";
+  bool arm = StringRef(target.triple).starts_with("aarch64");
+  std::string temporary = output + ".tmp" + std::to_string(getpid());
+  std::vector<std::string> command = {
+      linkerPath(), "-pie", "--gc-sections", "--build-id=none", "-s",
+      "-z", "noexecstack", "--dynamic-linker",
+      arm ? "/lib/ld-linux-aarch64.so.1" : "/lib64/ld-linux-x86-64.so.2",
+      "-o", temporary, start, begin};
+  for (const std::string &folder : folders)
+    command.push_back("-L" + folder);
+  command.insert(command.end(), objects.begin(), objects.end());
+  for (StringRef name : {"libhalcyon_cli.a", "libhalcyon_runtime.a"})
+    command.push_back(besideUs("lib/" + name.str(),
+                               std::string(HALCYON_RUNTIME_FOLDER) + "/" +
+                                   name.str()));
+  command.insert(command.end(), images.begin(), images.end());
+  command.insert(command.end(), {"-lm", "-lc", "-lpthread", end});
+  std::string error = runTool(command);
+  if (error.empty() && rename(temporary.c_str(), output.c_str()) != 0)
+    error = "can't write " + output + ": " + strerror(errno);
+  if (!error.empty())
+    unlink(temporary.c_str());
+  return error;
+}
+
+std::string linkStaticLibrary(const std::vector<std::string> &objects,
+                              const std::vector<std::string> &exported,
+                              const Target &target, const std::string &output) {
+  std::string object = output + ".o.tmp" + std::to_string(getpid());
+  std::string archive = output + ".tmp" + std::to_string(getpid());
+  std::vector<std::string> command = {linkerPath(), "-r", "-o", object};
+  command.insert(command.end(), objects.begin(), objects.end());
+  command.push_back("--whole-archive");
+  command.push_back(besideUs("lib/libhalcyon_runtime.a",
+                             std::string(HALCYON_RUNTIME_FOLDER) +
+                                 "/libhalcyon_runtime.a"));
+  std::string error = runTool(command);
+  if (error.empty()) {
+    command = {besideUs("bin/llvm-objcopy", HALCYON_OBJCOPY)};
+    for (const std::string &symbol : exported)
+      command.push_back("--keep-global-symbol=" + symbol);
+    command.push_back(object);
+    error = runTool(command);
+  }
+  if (error.empty())
+    error = runTool({besideUs("bin/llvm-ar", HALCYON_AR), "rcsD", archive, object});
+  if (error.empty() && rename(archive.c_str(), output.c_str()) != 0)
+    error = "can't write " + output + ": " + strerror(errno);
+  unlink(object.c_str());
+  unlink(archive.c_str());
+  return error;
+}
+
+} // namespace halcyon

@@ -1,0 +1,29 @@
+//===- Link.h - Objects to programs and libraries -------------------------===//
+
+#ifndef HALCYON_COMPILER_CODEGEN_LINK_H
+#define HALCYON_COMPILER_CODEGEN_LINK_H
+
+#include "compiler/targets/Target.h"
+
+#include <string>
+#include <vector>
+
+namespace halcyon {
+
+/// Links a stand-alone executable from objects, the runtime and its command
+/// line. Written whole or not at all. Returns what went wrong, or nothing.
+std::string linkExecutable(const std::vector<std::string> &objects,
+                           const Target &target, const std::string &output);
+
+/// Makes a static library of one object in which all symbols but `exported`
+/// are local.
+std::string linkStaticLibrary(const std::vector<std::string> &objects,
+                              const std::vector<std::string> &exported,
+                              const Target &target, const std::string &output);
+
+/// Runs a program; returns its error output where it fails.
+std::string runTool(const std::vector<std::string> &command);
+
+} // namespace halcyon
+
+#endif // HALCYON_COMPILER_CODEGEN_LINK_H

@@ -1,0 +1,48 @@
+//===- Weights.h - Where parameters come from -----------------------------===//
+
+#ifndef HALCYON_COMPILER_IMPORT_WEIGHTS_H
+#define HALCYON_COMPILER_IMPORT_WEIGHTS_H
+
+#include "dialects/cnn/CnnOps.h"
+
+#include "llvm/ADT/StringMap.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/raw_ostream.h"
+
+#include <memory>
+
+namespace halcyon {
+
+/// Named parameters: a safetensors file, or numbers made from a seed.
+class WeightSource {
+public:
+  virtual ~WeightSource() = default;
+
+  /// The shape of a parameter; nothing where the source lacks it.
+  virtual std::optional<std::vector<int64_t>>
+  shapeOf(llvm::StringRef name) const = 0;
+
+  /// The values, dense and row-major, as f32. Points into the source, or into
+  /// `storage` where they had to be made. `shape` is what shapeOf gave.
+  virtual llvm::ArrayRef<float> read(llvm::StringRef name,
+                                     llvm::ArrayRef<int64_t> shape,
+                                     std::vector<float> &storage) const = 0;
+
+  /// Every name, sorted; empty where any name is served.
+  virtual std::vector<std::string> names() const = 0;
+};
+
+/// Opens "seed:N" or a safetensors file. Null, with the reason in `error`, for
+/// a file that is not readable, truncated, or not safetensors.
+std::unique_ptr<WeightSource> openWeights(llvm::StringRef where,
+                                          std::string &error);
+
+/// Whether the source has every parameter of the module's models in the right
+/// shape; says what is missing or wrong with the line of the layer, and warns
+/// of what nothing uses.
+bool checkWeights(mlir::ModuleOp module, const WeightSource &source,
+                  llvm::StringRef where, llvm::raw_ostream &errors);
+
+} // namespace halcyon
+
+#endif // HALCYON_COMPILER_IMPORT_WEIGHTS_H
