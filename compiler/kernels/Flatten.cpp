@@ -1,0 +1,81 @@
+//===- Flatten.cpp - Maps as vectors --------------------------------------===//
+
+#include "compiler/kernels/Loops.h"
+#include "dialects/cnn/Support.h"
+
+using namespace mlir;
+using Halide::Expr;
+using Halide::Func;
+using Halide::TailStrategy;
+using Halide::Var;
+
+namespace halcyon {
+
+namespace {
+/// A copy into the order of `nchw`, from any layout.
+class Flatten : public Kernel {
+public:
+  StringRef name() const override { return "flatten"; }
+
+  bool handles(const Group &group, const Target &,
+               std::string &why) const override {
+    if (!group.anchorAs<cnn::FlattenOp>())
+      why = "the group flattens nothing";
+    return why.empty() && oneOutput(group, why);
+  }
+
+  SmallVector<LayoutChoice> layouts(const Group &group,
+                                    const Target &target) const override {
+    SmallVector<LayoutChoice> result;
+    for (StringRef order :
+         {StringRef("nchw"), StringRef(cnn::LayoutAttr::blocked(target.lanes)),
+          StringRef("nhwc")})
+      result.push_back(uniformLayout(group, order));
+    return result;
+  }
+
+  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
+    return makeSchedule(group.anchor()->getContext(), name(), {});
+  }
+
+  double cost(const Group &group, const Target &target) const override {
+    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.2);
+  }
+
+  void build(KernelBuilder &b) const override {
+    auto op = b.group.anchorAs<cnn::FlattenOp>();
+    auto from = cnn::tensorOf(op.getX());
+    int width = 1, cells = 1;
+    if (from.getRank() == 4) {
+      width = (int)from.getDimSize(3);
+      cells = width * (int)from.getDimSize(2);
+    }
+    b.bind(op.getResult(), [&](const Point &p) {
+      if (from.getRank() != 4)
+        return b.at(op.getX(), p);
+      Expr cell = p.c % cells;
+      return b.at(op.getX(), {p.n, Expr(), p.c / cells, cell / width, cell % width});
+    });
+    Func out = b.output();
+    auto guard = TailStrategy::GuardWithIf;
+    Type type = b.group.outputs().front().getType();
+    if (cells == 1) {
+      scheduleRows(b, out, type, {rowBytesOf(b, type)});
+      return;
+    }
+    // A channel's map is a row of the output.
+    Var cell("cell"), rows("rows"), task("task");
+    double rowBytes = 8.0 * cells;
+    out.split(b.c, b.c, cell, cells)
+        .vectorize(cell, b.target.lanes, guard)
+        .fuse(b.c, b.n, rows)
+        .split(rows, task, rows,
+               rowsPerTask(b.target, rowBytes, (double)from.getDimSize(1)), guard)
+        .parallel(task);
+  }
+};
+} // namespace
+
+static RegisterKernel<Flatten> flatten;
+
+} // namespace halcyon

@@ -1,0 +1,58 @@
+//===- Loops.h - Loop nests that kernels share ----------------------------===//
+
+#ifndef HALCYON_COMPILER_KERNELS_LOOPS_H
+#define HALCYON_COMPILER_KERNELS_LOOPS_H
+
+#include "compiler/kernels/Builder.h"
+
+namespace halcyon {
+
+/// Loops over an output: the innermost dimension in vectors, the one beyond it
+/// unrolled, rows, channels and batch fused and cut into tasks.
+struct RowLoops {
+  double rowBytes; ///< what a row of the output reads and writes
+  /// All rank-4 values lie densely in `nchw` without halo: a map is one row.
+  bool flatMaps = false;
+};
+
+/// Schedules `out`, a builder's output of type `type`; returns the variable of
+/// the rows, in which whole stages may be computed.
+Halide::Var scheduleRows(KernelBuilder &builder, Halide::Func out,
+                         mlir::Type type, RowLoops loops);
+
+/// Bytes that a row of output 0 reads and writes: those of the whole group,
+/// by the number of rows.
+double rowBytesOf(const KernelBuilder &builder, mlir::Type type);
+
+/// Rows that a task takes, so that a task is worth its start and a core has a
+/// few of them.
+int rowsPerTask(const Target &target, double rowBytes, double rowsPerImage);
+
+/// Orders for a map of these channels, best first: blocks where they fill a
+/// vector half, dense otherwise.
+llvm::SmallVector<std::string> ordersFor(const Target &target, int64_t channels);
+
+/// `uniformLayout` in all of those orders.
+llvm::SmallVector<LayoutChoice> uniformLayouts(const Group &group,
+                                               const Target &target);
+
+/// The batch, as the kernel's arguments carry it.
+Halide::Expr batchOf(KernelBuilder &builder);
+
+/// Whether a group with an anchor has one output; `why` says that it has not.
+bool oneOutput(const Group &group, std::string &why);
+
+/// The type, with layout, of an anchor's operand: where maps come before the
+/// anchor, that of the buffer that they read.
+mlir::RankedTensorType mapsBefore(const Group &group, mlir::Value operand);
+
+/// The largest divisor of `size` that is at most `limit`; `otherwise` where
+/// that is below `least`.
+int divisorUpTo(int64_t size, int limit, int least, int otherwise);
+
+/// Whether no rank-4 value of the group is other than dense `nchw`.
+bool denseNchw(const Group &group);
+
+} // namespace halcyon
+
+#endif // HALCYON_COMPILER_KERNELS_LOOPS_H

@@ -1,0 +1,217 @@
+//===- Pool.cpp - Maximum and mean over windows ---------------------------===//
+
+#include "compiler/kernels/Loops.h"
+#include "dialects/cnn/Support.h"
+
+#include <limits>
+
+using namespace mlir;
+using Halide::Expr;
+using Halide::Func;
+using Halide::RDom;
+using Halide::Var;
+
+namespace halcyon {
+
+namespace {
+
+/// The windows along one axis.
+struct Axis {
+  int size, out, kernel, stride, before, after, dilation;
+  bool horizontal;
+  /// Outside taps read another tap of the window, which a maximum may repeat.
+  bool repeats = false;
+
+  template <typename Op> static Axis of(Op op, int axis) {
+    return {(int)cnn::sizeOf(op.getX(), axis + 2),
+            (int)cnn::sizeOf(op.getResult(), axis + 2),
+            (int)op.getKernel()[axis],
+            (int)op.getStride()[axis],
+            (int)op.getPad()[axis],
+            (int)op.getPad()[axis + 2],
+            (int)op.getDilation()[axis],
+            axis == 1};
+  }
+
+  /// Whether a test holds for every tap of every window.
+  template <typename Test> bool all(Test test) const {
+    for (int o = 0; o < out; ++o)
+      for (int k = 0; k < kernel; ++k)
+        if (!test(o * stride - before + k * dilation))
+          return false;
+    return true;
+  }
+  bool inside() const {
+    return all([&](int i) { return i >= 0 && i < size; });
+  }
+  /// Whether clamping the coordinate of an outside tap gives another tap of
+  /// the same window: neighbouring taps, some of them inside.
+  bool clampable() const {
+    if (dilation != 1)
+      return false;
+    for (int o = 0; o < out; ++o)
+      if (o * stride - before + kernel <= 0 || o * stride - before >= size)
+        return false;
+    return true;
+  }
+  Expr tap(Expr o, Expr k) const { return o * stride - before + k * dilation; }
+  Expr clamped(Expr o, Expr k) const {
+    Expr i = tap(o, k);
+    return inside() ? i : Halide::clamp(hint(i), 0, size - 1);
+  }
+  /// The value where the tap is inside, else `otherwise`.
+  Expr guard(Expr o, Expr k, Expr value, float otherwise) const {
+    if (inside() || repeats)
+      return value;
+    Expr i = tap(o, k);
+    return Halide::select(hint(i >= 0 && i < size), value, otherwise);
+  }
+  /// Taps that a mean's divisor counts: those in [-low, size + high).
+  Expr count(Expr o, bool pad) const {
+    int low = pad ? before : 0, high = pad ? after : 0;
+    if (all([&](int i) { return i >= -low && i < size + high; }))
+      return kernel;
+    Expr taps = 0;
+    for (int k = 0; k < kernel; ++k) {
+      Expr i = tap(o, k);
+      taps = taps + Halide::cast<int>(i >= -low && i < size + high);
+    }
+    Expr whole = tap(o, 0) >= -low && tap(o, kernel - 1) < size + high;
+    return Halide::select(hint(whole), kernel, Halide::max(taps, 1));
+  }
+
+private:
+  /// Along x Halide splits the loop, so that inner windows are read without
+  /// tests. Rows are fused with channels and images: a test a row stays.
+  Expr hint(Expr e) const { return horizontal ? Halide::likely(e) : e; }
+};
+
+/// Windows of up to so many taps are written out; others are loops.
+constexpr int kUnrolledTaps = 32;
+
+class Pool : public Kernel {
+public:
+  StringRef name() const override { return "pool"; }
+
+  bool handles(const Group &group, const Target &,
+               std::string &why) const override {
+    if (!isa_and_nonnull<cnn::MaxPoolOp, cnn::AvgPoolOp>(group.anchor()))
+      why = "the group has no pooling";
+    return why.empty() && oneOutput(group, why);
+  }
+
+  SmallVector<LayoutChoice> layouts(const Group &group,
+                                    const Target &target) const override {
+    return uniformLayouts(group, target);
+  }
+
+  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
+    return makeSchedule(group.anchor()->getContext(), name(), {});
+  }
+
+  double cost(const Group &group, const Target &target) const override {
+    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.1);
+  }
+
+  void build(KernelBuilder &b) const override {
+    Operation *op = b.group.anchor();
+    Type type = b.group.outputs().front().getType();
+    Fold fold = isa<cnn::MaxPoolOp>(op) ? maximum(b, cast<cnn::MaxPoolOp>(op))
+                                        : mean(b, cast<cnn::AvgPoolOp>(op));
+    std::vector<Var> vars = b.vars(type);
+    bool unrolled = fold.y.kernel * fold.x.kernel <= kUnrolledTaps;
+    Func sum("sum");
+    RDom r(0, fold.x.kernel, 0, fold.y.kernel, "r");
+    if (unrolled) {
+      b.bind(op->getResult(0), [&](const Point &p) {
+        return fold.finish(writtenOut(fold, p), p);
+      });
+    } else {
+      Point p = b.point(type);
+      sum(vars) = fold.start;
+      sum(vars) = fold.join(
+          sum(vars),
+          fold.y.guard(p.y, r.y,
+                       fold.x.guard(p.x, r.x, fold.tap(p, r.y, r.x), fold.start),
+                       fold.start));
+      b.bind(op->getResult(0), [&](const Point &p) {
+        return fold.finish(sum(b.coordinates(type, p)), p);
+      });
+    }
+    Func out = b.output();
+    Var row = scheduleRows(b, out, type, {rowBytesOf(b, type)});
+    if (unrolled)
+      return;
+    auto guard = Halide::TailStrategy::GuardWithIf;
+    std::vector<Halide::VarOrRVar> order = {vars[0], r.x, r.y};
+    for (Var v : ArrayRef(vars).drop_front())
+      order.push_back(v);
+    sum.compute_at(out, row).vectorize(vars[0], b.target.lanes, guard);
+    sum.update().reorder(order).vectorize(vars[0], b.target.lanes, guard);
+  }
+
+private:
+  /// How the taps of a window become a value.
+  struct Fold {
+    Axis y, x;
+    float start; ///< joins without effect
+    std::function<Expr(const Point &, Expr ky, Expr kx)> tap;
+    std::function<Expr(Expr, Expr)> join;
+    std::function<Expr(Expr, const Point &)> finish;
+  };
+
+  /// All taps in one expression; a row outside is left out as a whole.
+  static Expr writtenOut(const Fold &f, const Point &p) {
+    Expr value;
+    for (int ky = 0; ky < f.y.kernel; ++ky) {
+      Expr row;
+      for (int kx = 0; kx < f.x.kernel; ++kx) {
+        Expr v = f.x.guard(p.x, kx, f.tap(p, ky, kx), f.start);
+        row = row.defined() ? f.join(row, v) : v;
+      }
+      row = f.y.guard(p.y, ky, row, f.start);
+      value = value.defined() ? f.join(value, row) : row;
+    }
+    return value;
+  }
+
+  template <typename Op>
+  static std::function<Expr(const Point &, Expr, Expr)> reader(KernelBuilder &b,
+                                                              Op op) {
+    Axis ay = Axis::of(op, 0), ax = Axis::of(op, 1);
+    return [&b, op, ay, ax](const Point &p, Expr ky, Expr kx) mutable {
+      Point q = p;
+      q.y = ay.clamped(p.y, ky);
+      q.x = ax.clamped(p.x, kx);
+      return b.at(op.getX(), q);
+    };
+  }
+
+  static Fold maximum(KernelBuilder &b, cnn::MaxPoolOp op) {
+    Axis ay = Axis::of(op, 0), ax = Axis::of(op, 1);
+    auto tap = reader(b, op);
+    ay.repeats = ay.clampable();
+    ax.repeats = ax.clampable();
+    return {ay, ax, -std::numeric_limits<float>::infinity(), tap,
+            [](Expr a, Expr v) { return Halide::max(a, v); },
+            [](Expr e, const Point &) { return e; }};
+  }
+
+  static Fold mean(KernelBuilder &b, cnn::AvgPoolOp op) {
+    Axis ay = Axis::of(op, 0), ax = Axis::of(op, 1);
+    bool pad = op.getCountPad();
+    return {ay, ax, 0.0f, reader(b, op),
+            [](Expr a, Expr v) { return a + v; },
+            [ay, ax, pad](Expr sum, const Point &p) {
+              Expr cells = Halide::cast<float>(ay.count(p.y, pad)) *
+                           Halide::cast<float>(ax.count(p.x, pad));
+              return sum * (1.0f / cells);
+            }};
+  }
+};
+
+} // namespace
+
+static RegisterKernel<Pool> pool;
+
+} // namespace halcyon

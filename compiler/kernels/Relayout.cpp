@@ -1,0 +1,64 @@
+//===- Relayout.cpp - The same values in another layout -------------------===//
+
+#include "compiler/kernels/Loops.h"
+#include "dialects/cnn/Support.h"
+
+using namespace mlir;
+using Halide::Expr;
+using Halide::Func;
+using Halide::TailStrategy;
+using Halide::Var;
+
+namespace halcyon {
+
+namespace {
+class Relayout : public Kernel {
+public:
+  StringRef name() const override { return "relayout"; }
+
+  bool handles(const Group &group, const Target &,
+               std::string &why) const override {
+    if (!group.anchorAs<cnn::RelayoutOp>() || group.hasPrologue())
+      why = "the group changes no layout";
+    return why.empty() && oneOutput(group, why);
+  }
+
+  /// Both layouts are the operation's own.
+  SmallVector<LayoutChoice> layouts(const Group &group,
+                                    const Target &) const override {
+    LayoutChoice choice = uniformLayout(group, "nchw");
+    auto op = group.anchorAs<cnn::RelayoutOp>();
+    cnn::LayoutAttr from = cnn::layoutOf(op.getX().getType());
+    cnn::LayoutAttr to = cnn::layoutOf(op.getType());
+    for (auto [layout, input] : llvm::zip(choice.inputs, group.inputs()))
+      if (layout)
+        layout = input == op.getX() ? from : to;
+    for (auto &layout : choice.outputs)
+      if (layout)
+        layout = to;
+    return {choice};
+  }
+
+  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
+    return makeSchedule(group.anchor()->getContext(), name(), {});
+  }
+
+  double cost(const Group &group, const Target &target) const override {
+    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.2);
+  }
+
+  void build(KernelBuilder &b) const override {
+    auto op = b.group.anchorAs<cnn::RelayoutOp>();
+    Type to = b.group.outputs().front().getType();
+    b.bind(op.getResult(), [&b, x = op.getX(), to](const Point &p) {
+      return b.load(x, p, to);
+    });
+    Func out = b.output();
+    scheduleRows(b, out, to, {rowBytesOf(b, to)});
+  }
+};
+} // namespace
+
+static RegisterKernel<Relayout> relayout;
+
+} // namespace halcyon
