@@ -122,7 +122,7 @@ void TableWriter::collect(exec::FunctionOp function) {
     for (Value input : op.getInputs())
       views.push_back(viewOf(input, cnn::geometryOf(input.getType())));
     for (Value output : op.getOutputs()) {
-      views.push_back(viewOf(output, cnn::geometryOf(output.getType())));
+      views.push_back(viewOf(output, cnn::interiorOf(output.getType())));
       for (auto &border : cnn::bordersOf(output.getType()))
         views.push_back(viewOf(output, border));
     }

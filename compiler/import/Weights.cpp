@@ -39,6 +39,7 @@ public:
   }
   ArrayRef<float> read(StringRef name, ArrayRef<int64_t> shape,
                        std::vector<float> &storage) const override;
+  uint64_t id() const override { return llvm::xxh3_64bits(file->getBuffer()); }
   std::vector<std::string> names() const override {
     std::vector<std::string> result;
     for (auto &entry : entries)
@@ -64,6 +65,7 @@ public:
   }
   ArrayRef<float> read(StringRef name, ArrayRef<int64_t> shape,
                        std::vector<float> &storage) const override;
+  uint64_t id() const override { return seed; }
   std::vector<std::string> names() const override { return {}; }
 
 private:

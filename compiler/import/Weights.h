@@ -28,6 +28,9 @@ public:
                                      llvm::ArrayRef<int64_t> shape,
                                      std::vector<float> &storage) const = 0;
 
+  /// A number that differs where the parameters do.
+  virtual uint64_t id() const = 0;
+
   /// Every name, sorted; empty where any name is served.
   virtual std::vector<std::string> names() const = 0;
 };

@@ -2,7 +2,7 @@
 
 include "CnnBase.td"
 
-def Cnn_MapOp : Cnn_Op<"map", [Pure, SingleBlock,
+def Cnn_MapOp : Cnn_Op<"map", [Pure, SingleBlock, IsolatedFromAbove,
     DeclareOpInterfaceMethods<Cnn_ComputeOpInterface, ["getFlops", "isAnchor"]>]> {
   let summary = "A function applied to every element";
   let description = [{

@@ -1,0 +1,51 @@
+//===- Pipeline.cpp - The phases of the compiler, top to bottom -----------===//
+
+#include "compiler/pipelines/Pipeline.h"
+#include "compiler/passes/Passes.h"
+
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+
+namespace halcyon {
+
+void buildGraphPipeline(OpPassManager &module, const PipelineOptions &options) {
+  OpPassManager &model = module.nest<cnn::ModelOp>();
+  model.addPass(createCanonicalizerPass());
+  model.addPass(createNormalizePadding());
+  model.addPass(createFoldBatchNorm());
+  model.addPass(createCanonicalizerPass());
+  model.addPass(createCSEPass());
+  model.addPass(createFuse());
+}
+
+void buildExecPipeline(OpPassManager &module, const PipelineOptions &options) {
+  OpPassManager &model = module.nest<cnn::ModelOp>();
+  model.addPass(createChooseAlgorithm({options.target, options.algorithm}));
+  model.addPass(createAssignLayout({options.target}));
+  model.addPass(createCSEPass());
+  module.addPass(createLowerToExec({options.target}));
+  module.addNestedPass<exec::ProgramOp>(createPlanMemory());
+}
+
+namespace {
+struct PipelineFlags : PassPipelineOptions<PipelineFlags> {
+  Option<std::string> target{*this, "target", llvm::cl::desc("The machine"),
+                             llvm::cl::init("host")};
+  Option<std::string> algorithm{
+      *this, "algorithm", llvm::cl::desc("Take this one wherever it applies")};
+};
+} // namespace
+
+void registerPipelines() {
+  PassPipelineRegistration<PipelineFlags>(
+      "halcyon-pipeline", "From a model to its program",
+      [](OpPassManager &module, const PipelineFlags &flags) {
+        PipelineOptions options{flags.target, flags.algorithm};
+        buildGraphPipeline(module, options);
+        buildExecPipeline(module, options);
+      });
+}
+
+} // namespace halcyon

@@ -1,0 +1,31 @@
+//===- Pipeline.h - The phases of the compiler, top to bottom -------------===//
+
+#ifndef HALCYON_COMPILER_PIPELINES_PIPELINE_H
+#define HALCYON_COMPILER_PIPELINES_PIPELINE_H
+
+#include "mlir/Pass/PassManager.h"
+
+#include <string>
+
+namespace halcyon {
+
+struct PipelineOptions {
+  std::string target = "host"; ///< as findTarget takes it
+  std::string algorithm;       ///< taken wherever it applies; empty: by cost
+};
+
+/// cnn to cnn: one form of padding, norms folded, operations grouped into
+/// kernels.
+void buildGraphPipeline(mlir::OpPassManager &module,
+                        const PipelineOptions &options);
+
+/// cnn to exec: an algorithm per kernel, a layout per value, calls on an arena.
+void buildExecPipeline(mlir::OpPassManager &module,
+                       const PipelineOptions &options);
+
+/// Both as `halcyon-opt --halcyon-pipeline`.
+void registerPipelines();
+
+} // namespace halcyon
+
+#endif // HALCYON_COMPILER_PIPELINES_PIPELINE_H

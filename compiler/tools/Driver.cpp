@@ -1,0 +1,233 @@
+//===- Driver.cpp - What the subcommands of halcyon share -----------------===//
+
+#include "compiler/tools/Driver.h"
+#include "compiler/codegen/Cache.h"
+#include "compiler/codegen/Link.h"
+#include "compiler/codegen/PrepareWeights.h"
+#include "compiler/codegen/ProgramTable.h"
+#include "compiler/dsl/Frontend.h"
+#include "compiler/pipelines/Pipeline.h"
+
+#include "mlir/Parser/Parser.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FileUtilities.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/Program.h"
+#include "llvm/Support/xxhash.h"
+
+#include <elf.h>
+#include <unistd.h>
+
+using namespace llvm;
+
+namespace halcyon {
+
+std::vector<Subcommand *> &Subcommand::all() {
+  static std::vector<Subcommand *> commands;
+  return commands;
+}
+
+Subcommand::Subcommand(StringRef name, StringRef summary, int (*run)())
+    : command(name, summary), run(run) {
+  all().push_back(this);
+}
+
+ModelOptions::ModelOptions(cl::SubCommand &sub)
+    : model(cl::Positional, cl::Required, cl::desc("model.cnn"), cl::sub(sub)),
+      modelName("model", cl::desc("The model of the file, where it has several"),
+                cl::value_desc("name"), cl::sub(sub)),
+      weights("weights", cl::desc("A safetensors file, or seed:N for made-up ones"),
+              cl::value_desc("file"), cl::sub(sub)),
+      set("set", cl::desc("A parameter of the model: classes=10"),
+          cl::value_desc("name=value"), cl::sub(sub)),
+      shape("shape", cl::desc("The shape of an input: image=1,3,320,480"),
+            cl::value_desc("input=sizes"), cl::sub(sub)),
+      target("target", cl::desc("The machine that the program is for"),
+             cl::value_desc("name"), cl::init("host"), cl::sub(sub)),
+      algorithm("algorithm",
+                cl::desc("Take this algorithm wherever it applies"),
+                cl::value_desc("name"), cl::sub(sub)) {}
+
+static bool fail(const Twine &message) {
+  errs() << "error: " << message << "\n";
+  return false;
+}
+
+Driver::Driver(const ModelOptions &options)
+    : options(options), context(mlir::MLIRContext::Threading::DISABLED) {
+  context.loadDialect<cnn::CnnDialect, exec::ExecDialect,
+                      mlir::arith::ArithDialect, mlir::math::MathDialect>();
+  context.getDiagEngine().registerHandler([](mlir::Diagnostic &diagnostic) {
+    cnn::LayerLocation at = cnn::layerLocation(diagnostic.getLocation());
+    if (at.line)
+      errs() << at.file << ":" << at.line << ":" << at.column << ": ";
+    errs() << (diagnostic.getSeverity() == mlir::DiagnosticSeverity::Warning
+                   ? "warning: "
+                   : "error: ")
+           << diagnostic.str() << "\n";
+  });
+}
+
+bool Driver::findMachine() {
+  std::string known;
+  auto found = findTarget(options.target, known);
+  if (!found)
+    return fail("unknown target '" + options.target + "'; there are " + known);
+  target = *found;
+  return true;
+}
+
+/// "image=1,3,320,480" as a name and numbers; N or ? is an open batch.
+static bool parseShape(StringRef text,
+                       std::pair<std::string, std::vector<int64_t>> &shape) {
+  auto [name, sizes] = text.split('=');
+  shape.first = name.str();
+  for (StringRef size : split(sizes, ',')) {
+    int64_t number = -1;
+    if (size != "N" && size != "?" && (size.getAsInteger(10, number) || number < 1))
+      return false;
+    shape.second.push_back(number);
+  }
+  return !name.empty();
+}
+
+bool Driver::parse() {
+  dsl::FrontendOptions front;
+  front.model = options.modelName;
+  for (const std::string &text : options.set) {
+    auto [name, value] = StringRef(text).split('=');
+    if (name.empty() || value.empty())
+      return fail("--set takes name=value, not '" + text + "'");
+    front.set.push_back({name.str(), value.str()});
+  }
+  for (const std::string &text : options.shape) {
+    front.shapes.emplace_back();
+    if (!parseShape(text, front.shapes.back()))
+      return fail("--shape takes input=sizes, such as image=1,3,320,480, not '" +
+                  text + "'");
+  }
+  if (StringRef(options.model).ends_with(".mlir"))
+    module = mlir::parseSourceFile<mlir::ModuleOp>(options.model, &context);
+  else
+    module = dsl::compileModelFile(options.model, context, front, errs());
+  return static_cast<bool>(module);
+}
+
+bool Driver::checkModelWeights() {
+  if (options.weights.empty())
+    return fail("no weights; give --weights FILE.safetensors, or --weights "
+                "seed:1 to try the network untrained");
+  std::string error;
+  weights = openWeights(options.weights, error);
+  if (!weights)
+    return fail("can't read " + options.weights + ": " + error);
+  return checkWeights(*module, *weights, options.weights, errs());
+}
+
+bool Driver::runPipeline(bool graph, bool exec) {
+  mlir::PassManager manager(&context);
+  PipelineOptions pipeline{options.target, options.algorithm};
+  if (graph)
+    buildGraphPipeline(manager, pipeline);
+  if (exec)
+    buildExecPipeline(manager, pipeline);
+  if (printAfterAll)
+    manager.enableIRPrinting(nullptr,
+                             [](mlir::Pass *, mlir::Operation *) { return true; },
+                             /*printModuleScope=*/true);
+  return mlir::succeeded(manager.run(*module));
+}
+
+bool Driver::optimize() { return runPipeline(true, false); }
+bool Driver::lower() { return runPipeline(false, true); }
+
+exec::ProgramOp Driver::program() {
+  auto programs = module->getOps<exec::ProgramOp>();
+  return programs.empty() ? exec::ProgramOp() : *programs.begin();
+}
+
+bool Driver::makeProgram(const ProgramOptions &how) {
+  exec::ProgramOp exec = program();
+  if (!exec)
+    return fail("the file has no model");
+  std::vector<std::string> objects;
+  auto temporary = [&](StringRef name) {
+    objects.push_back(how.output + "." + name.str() + ".tmp" +
+                      std::to_string(getpid()) + ".o");
+    return objects.back();
+  };
+  size_t temporaries = 0;
+  bool embed = how.weightsIn.empty();
+  ProgramTableOptions table;
+  table.embedWeights = embed;
+  std::string prepared;
+  {
+    raw_string_ostream os(prepared);
+    exec->print(os);
+  }
+  table.weightsId = xxh3_64bits(prepared) ^ weights->id();
+
+  // Weights are prepared while kernels compile.
+  std::vector<ForkedJob> jobs;
+  if (embed) {
+    std::string path = temporary("weights");
+    unsigned machine =
+        StringRef(target.triple).starts_with("aarch64") ? EM_AARCH64 : EM_X86_64;
+    jobs.push_back({"weights", [=, this] {
+                      return writeWeightsObject(exec, *weights, machine, path);
+                    }});
+  } else {
+    jobs.push_back({"weights", [=, this] {
+                      return writeWeightsFile(exec, *weights, table.weightsId,
+                                              how.weightsIn);
+                    }});
+  }
+  std::string tablePath = temporary("table");
+  temporaries = objects.size();
+  auto kernels = compileKernels(exec, target, how.kernels, jobs, errs());
+  bool good = mlir::succeeded(kernels);
+  if (good) {
+    for (const CompiledKernel &kernel : *kernels)
+      objects.push_back(kernel.path);
+    std::string error;
+    auto host = buildProgramTable(exec, target, table);
+    std::string bytes = compileHostModule(*host, target, error);
+    if (bytes.empty())
+      good = fail(error);
+    else if (!writeWhole(tablePath, bytes))
+      good = fail("can't write " + tablePath + ": " + strerror(errno));
+  }
+  if (good) {
+    std::string error = linkExecutable(objects, target, how.output);
+    good = error.empty() || fail(error);
+  }
+  for (size_t i = 0; i < temporaries; ++i)
+    unlink(objects[i].c_str());
+  return good;
+}
+
+int runProgram(const ModelOptions &options, std::vector<std::string> args) {
+  SmallString<128> path;
+  int file;
+  if (sys::fs::createUniqueFile(cacheFolder() + "/run-%%%%%%%%", file, path))
+    return !fail("can't make a temporary program in " + cacheFolder());
+  close(file);
+  FileRemover remover(path);
+  ProgramOptions how;
+  how.output = path.str().str();
+  how.kernels.progress = true;
+  Driver driver(options);
+  if (!driver.findMachine() || !driver.parse() || !driver.checkModelWeights() ||
+      !driver.optimize() || !driver.lower() || !driver.makeProgram(how))
+    return 1;
+  args.insert(args.begin(), how.output);
+  SmallVector<StringRef> argv(args.begin(), args.end());
+  std::string error;
+  int status = sys::ExecuteAndWait(how.output, argv, std::nullopt, {}, 0, 0, &error);
+  if (!error.empty())
+    fail(error);
+  return status < 0 ? 1 : status;
+}
+
+} // namespace halcyon
