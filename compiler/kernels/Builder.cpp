@@ -106,16 +106,16 @@ Expr KernelBuilder::load(Value argument, const Point &p, Type at) {
   auto type = cast<RankedTensorType>(argument.getType());
   auto whole = cast<RankedTensorType>(at);
   Point q = p;
-  // A size of 1 is read at index 0, whatever it meets.
+  // A size of 1 is read at index 0 where it meets a larger one.
   if (type.getRank() == 4) {
     if (type.getDimSize(1) == 1 && whole.getDimSize(1) != 1) {
       q.c = 0;
       if (q.cb.defined())
         q.cb = 0;
     }
-    if (type.getDimSize(2) == 1)
+    if (type.getDimSize(2) == 1 && whole.getDimSize(2) != 1)
       q.y = 0;
-    if (type.getDimSize(3) == 1)
+    if (type.getDimSize(3) == 1 && whole.getDimSize(3) != 1)
       q.x = 0;
   } else if (type.getRank() == 2 && type.getDimSize(1) == 1) {
     q.c = 0;
@@ -186,22 +186,15 @@ Func KernelBuilder::output(unsigned index) {
   }
   out(vars(type)) = e;
 
-  cnn::BufferGeometry geometry = cnn::geometryOf(type);
+  // The kernel computes the interior; the halo is rectangles of their own.
+  cnn::BufferGeometry geometry = cnn::interiorOf(type);
   fix(out.output_buffer(), geometry);
   if (isBlockAligned(type))
     out.output_buffer().set_host_alignment(64);
-  // The kernel computes the interior; the halo is rectangles of their own.
   std::vector<Var> args = vars(type);
-  for (auto [var, dim] : llvm::zip(args, geometry.dims)) {
-    if (dim.extent == cnn::kBatch)
-      continue;
-    int extent = (int)dim.extent;
-    if (tensor.getRank() == 4 && var.same_as(x))
-      extent = (int)tensor.getDimSize(3);
-    if (tensor.getRank() == 4 && var.same_as(y))
-      extent = (int)tensor.getDimSize(2);
-    out.bound(var, 0, extent);
-  }
+  for (auto [var, dim] : llvm::zip(args, geometry.dims))
+    if (dim.extent != cnn::kBatch)
+      out.bound(var, 0, (int)dim.extent);
   if (outputs.size() <= index)
     outputs.resize(index + 1);
   outputs[index] = out;

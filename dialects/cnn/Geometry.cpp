@@ -64,6 +64,20 @@ BufferGeometry geometryOf(Type type) {
   return result;
 }
 
+BufferGeometry interiorOf(Type type) {
+  BufferGeometry result = geometryOf(type);
+  auto tensor = cast<RankedTensorType>(type);
+  if (tensor.getRank() != 4 || !layoutOf(type).hasHalo())
+    return result;
+  unsigned x = layoutOf(type).getOrder() == "nchw" ? 0 : 1;
+  for (unsigned axis : {0, 1}) {
+    BufferDim &dim = result.dims[x + axis];
+    result.offset -= dim.min * dim.stride;
+    dim = {0, tensor.getDimSize(3 - axis), dim.stride};
+  }
+  return result;
+}
+
 SmallVector<BufferGeometry> bordersOf(Type type) {
   SmallVector<BufferGeometry> result;
   auto tensor = cast<RankedTensorType>(type);

@@ -32,6 +32,9 @@ struct BufferGeometry {
 /// a weight its physical dimensions, a picture of bytes (c, x, y). The mins of x and y are -left and -top.
 BufferGeometry geometryOf(mlir::Type type);
 
+/// The same window without its halo: the mins of x and y are 0.
+BufferGeometry interiorOf(mlir::Type type);
+
 /// The rectangles of the halo: top, bottom, left, right, those that exist.
 /// Their union with the interior covers the window once.
 llvm::SmallVector<BufferGeometry> bordersOf(mlir::Type type);

@@ -1,0 +1,223 @@
+//===- ConvCommon.cpp - What the convolution kernels share ----------------===//
+
+#include "compiler/kernels/ConvCommon.h"
+#include "dialects/cnn/Support.h"
+
+#include <cmath>
+
+using namespace mlir;
+
+namespace halcyon {
+
+//===----------------------------------------------------------------------===//
+// The numbers
+//===----------------------------------------------------------------------===//
+
+template <typename Op> static ConvShape commonShape(Op conv) {
+  ConvShape s;
+  s.c = (int)cnn::sizeOf(conv.getX(), 1);
+  s.h = (int)cnn::sizeOf(conv.getX(), 2);
+  s.w = (int)cnn::sizeOf(conv.getX(), 3);
+  s.o = (int)cnn::sizeOf(conv.getResult(), 1);
+  s.oh = (int)cnn::sizeOf(conv.getResult(), 2);
+  s.ow = (int)cnn::sizeOf(conv.getResult(), 3);
+  s.kh = (int)cnn::sizeOf(conv.getWeight(), 2);
+  s.kw = (int)cnn::sizeOf(conv.getWeight(), 3);
+  s.sh = (int)conv.getStride()[0];
+  s.sw = (int)conv.getStride()[1];
+  s.dh = (int)conv.getDilation()[0];
+  s.dw = (int)conv.getDilation()[1];
+  s.top = (int)conv.getPad()[0];
+  s.left = (int)conv.getPad()[1];
+  s.groups = (int)conv.getGroups();
+  s.cig = s.c / s.groups;
+  s.cog = s.o / s.groups;
+  return s;
+}
+
+ConvShape ConvShape::of(cnn::ConvOp conv) { return commonShape(conv); }
+ConvShape ConvShape::of(cnn::ConvTransposeOp conv) { return commonShape(conv); }
+
+SmallVector<int64_t> ConvShape::halo(int oh, int ow) const {
+  int bottom = (oh - 1) * sh + (kh - 1) * dh + 1 - top - h;
+  int right = (ow - 1) * sw + (kw - 1) * dw + 1 - left - w;
+  return {top, left, std::max(0, bottom), std::max(0, right)};
+}
+
+//===----------------------------------------------------------------------===//
+// Groups
+//===----------------------------------------------------------------------===//
+
+int argumentNumber(Value value) {
+  auto argument = dyn_cast_or_null<BlockArgument>(value);
+  return argument ? (int)argument.getArgNumber() : -1;
+}
+
+bool hasZeroPadding(cnn::ConvOp conv, std::string &why) {
+  if (conv.getPadMode() == cnn::PadMode::zero &&
+      conv.getAutoPad() == cnn::AutoPad::none)
+    return true;
+  why = "the padding is not of zeros";
+  return false;
+}
+
+template <typename Op>
+bool isPlainGroup(const Group &group, bool prologue, std::string &why) {
+  auto conv = group.anchorAs<Op>();
+  if (!conv) {
+    why = "not a convolution of this kind";
+    return false;
+  }
+  if (!prologue && group.hasPrologue()) {
+    why = "its input is computed in the same kernel";
+    return false;
+  }
+  if (prologue && !sourceOf(conv.getX())) {
+    why = "its input is broadcast in the same kernel";
+    return false;
+  }
+  if (argumentNumber(conv.getWeight()) < 0 ||
+      (conv.getBias() && argumentNumber(conv.getBias()) < 0)) {
+    why = "its weights are computed in the same kernel";
+    return false;
+  }
+  if (group.outputs().size() != 1 ||
+      !cnn::differInLayoutOnly(group.outputs()[0].getType(),
+                               conv.getResult().getType())) {
+    why = "the output has another shape than the convolution";
+    return false;
+  }
+  return true;
+}
+template bool isPlainGroup<cnn::ConvOp>(const Group &, bool, std::string &);
+template bool isPlainGroup<cnn::ConvTransposeOp>(const Group &, bool,
+                                                 std::string &);
+
+Value sourceOf(Value x) {
+  if (isa<BlockArgument>(x))
+    return x;
+  auto map = x.getDefiningOp<cnn::MapOp>();
+  if (!map)
+    return {};
+  for (Value input : map.getInputs())
+    if (cnn::differInLayoutOnly(input.getType(), x.getType()))
+      if (Value source = sourceOf(input))
+        return source;
+  return {};
+}
+
+LayoutChoice blockedChoice(const Group &group, const Target &target, Value x,
+                           ArrayRef<int64_t> halo) {
+  LayoutChoice choice =
+      uniformLayout(group, cnn::LayoutAttr::blocked(target.lanes));
+  int number = argumentNumber(x);
+  choice.inputs[number] = choice.inputs[number].withHalo(halo);
+  return choice;
+}
+
+//===----------------------------------------------------------------------===//
+// Tiles
+//===----------------------------------------------------------------------===//
+
+double tileEfficiency(const Target &target, const Tile &tile, int width,
+                      int height, int blocks) {
+  double pixels = tile.x * tile.y, accumulators = tile.co * pixels;
+  // A step of the reduction loads `co` vectors of weights and `pixels`
+  // broadcasts, two a cycle as there are two multiply-adds a cycle; its
+  // weights come from L2 at about 32 bytes a cycle; a multiply-add takes four
+  // or five cycles. Measured on Zen 5 with 14x14x256: 2x14 99 %, 1x14 92 %,
+  // 4x5 99 %, 2x4 86 %, 2x3 70 %, 8x2 47 %.
+  double loads = std::min(1.0, accumulators / (tile.co + pixels));
+  double stream = std::min(1.0, pixels / 4);
+  double latency = std::min(1.0, accumulators / 10);
+  auto useful = [](int size, int step) {
+    return double(size) / (ceilDiv(size, step) * step);
+  };
+  return loads * stream * latency * useful(width, tile.x) *
+         useful(height, tile.y) * useful(blocks, tile.co);
+}
+
+Tile chooseTile(const Target &target, int width, int height, int blocks,
+                bool coDivides) {
+  Tile best;
+  int room = target.registers - 1;
+  for (int co = 1; co <= std::min(blocks, 6); ++co) {
+    if (coDivides && blocks % co)
+      continue;
+    for (int x = 1; x <= std::min(width, 28); ++x)
+      for (int y = 1; y <= std::min(height, 4); ++y) {
+        if (co * x * y + co + 1 > room)
+          continue;
+        Tile tile = {co, x, y};
+        tile.efficiency = tileEfficiency(target, tile, width, height, blocks);
+        // Among equals more accumulators, then the wider tile.
+        double worth = tile.efficiency + 0.0005 * co * x * y + 0.0001 * x;
+        double bestWorth = best.efficiency + 0.0005 * best.co * best.x * best.y +
+                           0.0001 * best.x;
+        if (worth > bestWorth)
+          best = tile;
+      }
+  }
+  return best;
+}
+
+int unitsPerTask(const Target &target, int units, int others, double seconds) {
+  // A task shorter than this is dominated by the queue.
+  const double shortest = 10 * target.callSeconds;
+  int best = units;
+  double least = 1e30;
+  for (int tasks = 1; tasks <= std::min(units, 8 * target.cores); ++tasks) {
+    int per = ceilDiv(units, tasks);
+    int count = ceilDiv(units, per) * others;
+    double each = seconds * per / (double(units) * others);
+    // A few tasks a core even out what else the machine does.
+    double few = count < 4 * target.cores && each > 2 * shortest ? 1.02 : 1.0;
+    double time = ceilDiv(count, target.cores) * each * few +
+                  count * 0.05 * target.callSeconds +
+                  (each < shortest ? ceilDiv(count, target.cores) *
+                                         (shortest - each) * 0.1
+                                   : 0);
+    if (time < least * 0.999) {
+      least = time;
+      best = per;
+    }
+  }
+  return best;
+}
+
+int divisorUpTo(int n, int limit) {
+  for (int d = std::min(n, limit); d > 1; --d)
+    if (n % d == 0)
+      return d;
+  return 1;
+}
+
+int unrollFactor(int extent, int accumulators) {
+  int wanted = accumulators > 16 ? 4 : 8;
+  if (extent <= wanted)
+    return extent;
+  int factor = divisorUpTo(extent, wanted);
+  return factor > 1 ? factor : extent <= 13 ? extent : 1;
+}
+
+double convSeconds(const Group &group, const Target &target, double flops,
+                   double efficiency, double extraBytes) {
+  double rest = groupFlops(group) -
+                cast<cnn::ComputeOpInterface>(group.anchor()).getFlops();
+  // Epilogues run at about a tenth of the peak: dependent, one result each.
+  double arithmetic = (flops / efficiency + rest * 10) /
+                      (target.flops * target.cores);
+  double bytes = groupBytes(group) + extraBytes;
+  // What exceeds L2 comes from L3 or memory; the two rates meet half-way,
+  // for activations were written a moment before.
+  double held = target.l2 * target.cores;
+  double slow = std::max(0.0, bytes - held), fast = bytes - slow;
+  double rate = bytes > target.l3 ? target.totalBandwidth
+                                  : 2 * target.totalBandwidth;
+  double memory = slow / rate + fast / (target.l2Bandwidth * target.cores);
+  // Part of the memory time hides behind arithmetic.
+  return std::max(arithmetic, memory) + 0.25 * std::min(arithmetic, memory) +
+         target.callSeconds;
+}
+
+} // namespace halcyon

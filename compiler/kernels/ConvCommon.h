@@ -1,0 +1,92 @@
+//===- ConvCommon.h - What the convolution kernels share ------------------===//
+//
+// The numbers of a convolution, the tiles that fit the registers, and how work
+// is cut into tasks.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef HALCYON_COMPILER_KERNELS_CONVCOMMON_H
+#define HALCYON_COMPILER_KERNELS_CONVCOMMON_H
+
+#include "compiler/kernels/Builder.h"
+
+namespace halcyon {
+
+/// The numbers of a convolution, direct or transposed. Of a transposed one,
+/// `h`, `w`, `oh`, `ow` are still those of its own input and output.
+struct ConvShape {
+  int c, h, w;    ///< input
+  int o, oh, ow;  ///< output
+  int kh, kw, sh, sw, dh, dw, top, left, groups;
+  int cig, cog;   ///< channels of a group, in and out
+
+  static ConvShape of(cnn::ConvOp conv);
+  static ConvShape of(cnn::ConvTransposeOp conv);
+
+  /// The border that a convolution of `oh` x `ow` outputs reads around its
+  /// input: top, left, bottom, right.
+  llvm::SmallVector<int64_t> halo(int oh, int ow) const;
+  llvm::SmallVector<int64_t> halo() const { return halo(oh, ow); }
+  double flops() const { return 2.0 * o * oh * ow * cig * kh * kw; }
+};
+
+/// Whether the group is an anchor of this type that reads block arguments
+/// (`prologue`: its input may come from maps), followed by maps of the same
+/// shape, with one output.
+template <typename Op>
+bool isPlainGroup(const Group &group, bool prologue, std::string &why);
+
+/// Whether the convolution's padding is zero and resolved.
+bool hasZeroPadding(cnn::ConvOp conv, std::string &why);
+
+/// The number of a block argument; -1 for no value or a computed one.
+int argumentNumber(mlir::Value value);
+
+/// Blocked layouts everywhere, `halo` on the argument `x`.
+LayoutChoice blockedChoice(const Group &group, const Target &target,
+                           mlir::Value x, llvm::ArrayRef<int64_t> halo);
+/// The block argument that the anchor's input comes from: itself, or the one
+/// of the same shape that its prologue reads.
+mlir::Value sourceOf(mlir::Value x);
+
+/// A block of accumulators: blocks of output channels, pixels, rows.
+struct Tile {
+  int co = 1, x = 1, y = 1;
+  double efficiency = 0; ///< of the peak, with what the edges waste
+};
+
+/// The tile of least waste for a map of this size.
+Tile chooseTile(const Target &target, int width, int height, int blocks,
+                bool coDivides = false);
+/// The fraction of the peak that a tile reaches on such a map.
+double tileEfficiency(const Target &target, const Tile &tile, int width,
+                      int height, int blocks);
+
+/// How many of `units` loop steps a task takes, where the rest of the loop
+/// nest has `others` tasks and all of it takes `seconds` on one core: enough
+/// tasks for the cores, evenly, none of them too short.
+int unitsPerTask(const Target &target, int units, int others, double seconds);
+
+/// ceil(a / b).
+inline int ceilDiv(int a, int b) { return (a + b - 1) / b; }
+
+/// The largest divisor of `n` that is at most `limit`.
+int divisorUpTo(int n, int limit);
+
+/// Unroll factor for a reduction over `extent` lanes.
+int unrollFactor(int extent, int accumulators);
+
+/// Seconds of a convolution: arithmetic at `efficiency` of the peak, or the
+/// group's bytes. `flops` are those that the algorithm really does.
+double convSeconds(const Group &group, const Target &target, double flops,
+                   double efficiency, double extraBytes = 0);
+
+/// Adds `name = value` of `defaults` as the builder's schedule overrides them.
+inline int param(const KernelBuilder &builder, cnn::ScheduleAttr defaults,
+                 llvm::StringRef name) {
+  return (int)builder.schedule.param(name, defaults.param(name));
+}
+
+} // namespace halcyon
+
+#endif // HALCYON_COMPILER_KERNELS_CONVCOMMON_H

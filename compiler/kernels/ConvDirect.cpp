@@ -1,0 +1,264 @@
+//===- ConvDirect.cpp - Convolution by its definition ---------------------===//
+//
+//   y[o, i, j] = bias[o] + sum over c, u, v of w[o, c, u, v] *
+//                          x[c, i * stride + u * dilation - pad, ...]
+//
+// A tile of output blocks x pixels x rows lives in registers while the
+// reduction runs over it. The channel block is innermost of the unrolled
+// dimensions, so that one broadcast meets all weights at a time; with x
+// innermost the accumulators spill.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/kernels/ConvCommon.h"
+
+using namespace mlir;
+using Halide::Expr;
+using Halide::Func;
+using Halide::RDom;
+using Halide::RVar;
+using Halide::TailStrategy;
+using Halide::Var;
+using Halide::VarOrRVar;
+
+namespace halcyon {
+namespace {
+
+/// Few channels as a picture has them, read from planes without conversion.
+constexpr int kPlanarChannels = 4;
+
+class DirectConv : public Kernel {
+public:
+  StringRef name() const override { return "direct"; }
+
+  bool handles(const Group &group, const Target &target,
+               std::string &why) const override {
+    if (!isPlainGroup<cnn::ConvOp>(group, allowsPrologue(), why))
+      return false;
+    auto conv = group.anchorAs<cnn::ConvOp>();
+    ConvShape s = ConvShape::of(conv);
+    if (s.groups > 1 && (s.cig % target.lanes || s.cog % target.lanes)) {
+      why = "a group's channels are not whole vectors";
+      return false;
+    }
+    return hasZeroPadding(conv, why);
+  }
+
+  SmallVector<LayoutChoice> layouts(const Group &group,
+                                    const Target &target) const override {
+    auto conv = group.anchorAs<cnn::ConvOp>();
+    ConvShape s = ConvShape::of(conv);
+    Value x = sourceOf(conv.getX());
+    LayoutChoice blocked = blockedChoice(group, target, x, s.halo());
+    if (s.c > kPlanarChannels || group.hasPrologue())
+      return {blocked};
+    LayoutChoice planar = blocked;
+    planar.inputs[argumentNumber(x)] =
+        cnn::LayoutAttr::get(x.getContext(), "nchw").withHalo(s.halo());
+    return {planar, blocked};
+  }
+
+  cnn::PackedAttr packing(const Group &group, unsigned input,
+                          const LayoutChoice &choice,
+                          const Target &target) const override {
+    auto conv = group.anchorAs<cnn::ConvOp>();
+    if ((int)input != argumentNumber(conv.getWeight()))
+      return Kernel::packing(group, input, choice, target);
+    std::string v = std::to_string(target.lanes);
+    int x = argumentNumber(sourceOf(conv.getX()));
+    return cnn::PackedAttr::get(conv.getContext(),
+                                choice.inputs[x].isBlocked()
+                                    ? "OIhw" + v + "i" + v + "o"
+                                    : "Ohwi" + v + "o");
+  }
+
+  // Measured on Zen 5 (AVX-512, 268 GFLOP/s a core), one thread: see the
+  // table in bench/README.md.
+  cnn::ScheduleAttr schedule(const Group &group,
+                             const Target &target) const override {
+    auto conv = group.anchorAs<cnn::ConvOp>();
+    ConvShape s = ConvShape::of(conv);
+    Tile tile = tileOf(s, target);
+    bool inputsHot = isInputsHot(group, s, target);
+    int rows = ceilDiv(s.oh, tile.y);
+    int blocks = ceilDiv(ceilDiv(s.o, target.lanes), tile.co);
+    double seconds = s.flops() / target.flops;
+    int rowsPerTask =
+        unitsPerTask(target, rows, inputsHot ? 1 : blocks, seconds);
+    return makeSchedule(conv.getContext(), name(),
+                        {{"tile_co", tile.co},
+                         {"tile_x", tile.x},
+                         {"tile_y", tile.y},
+                         {"unroll_ci", tile.co * tile.x * tile.y > 16 ? 4 : 8},
+                         {"inputs_hot", inputsHot},
+                         {"rows_per_task", rowsPerTask}});
+  }
+
+  double cost(const Group &group, const Target &target) const override {
+    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
+    double vectors = ceilDiv(s.o, target.lanes) * double(target.lanes) / s.o;
+    return convSeconds(group, target, s.flops() * vectors,
+                       0.96 * tileOf(s, target).efficiency);
+  }
+
+  void build(KernelBuilder &b) const override;
+
+protected:
+  virtual bool allowsPrologue() const { return false; }
+
+private:
+  static Tile tileOf(const ConvShape &s, const Target &target) {
+    return chooseTile(target, s.ow, s.oh, ceilDiv(s.cog, target.lanes),
+                      s.groups > 1);
+  }
+
+  /// Whether a row of inputs meets all weights before the next row: where the
+  /// weights stay in L2 and the inputs don't, or the inputs are computed here.
+  static bool isInputsHot(const Group &group, const ConvShape &s,
+                          const Target &target) {
+    double weights = 4.0 * s.o * s.cig * s.kh * s.kw;
+    double inputs = 4.0 * s.c * s.h * s.w;
+    return group.hasPrologue() ||
+           (weights <= target.l2 / 2 && inputs > target.l2 && s.groups == 1);
+  }
+};
+
+/// 1x1 convolutions: the same loops, and maps before the convolution are
+/// computed once for every tile of pixels.
+class PointwiseConv : public DirectConv {
+public:
+  StringRef name() const override { return "pointwise"; }
+
+  bool handles(const Group &group, const Target &target,
+               std::string &why) const override {
+    if (!DirectConv::handles(group, target, why))
+      return false;
+    auto conv = group.anchorAs<cnn::ConvOp>();
+    ConvShape s = ConvShape::of(conv);
+    if (s.kh == 1 && s.kw == 1 && s.groups == 1 &&
+        llvm::all_of(s.halo(), [](int64_t h) { return h == 0; }))
+      return true;
+    why = "the kernel is not 1x1 without padding";
+    return false;
+  }
+
+  double cost(const Group &group, const Target &target) const override {
+    // Named before "direct" where both compute the same.
+    return 0.999 * DirectConv::cost(group, target);
+  }
+
+protected:
+  bool allowsPrologue() const override { return true; }
+};
+
+void DirectConv::build(KernelBuilder &b) const {
+  auto conv = b.group.anchorAs<cnn::ConvOp>();
+  ConvShape s = ConvShape::of(conv);
+  const int v = b.target.lanes;
+  cnn::ScheduleAttr defaults = schedule(b.group, b.target);
+  const int blocks = ceilDiv(s.o, v);
+  const int tileCo = std::min(param(b, defaults, "tile_co"), blocks);
+  const int tileX = std::min(param(b, defaults, "tile_x"), s.ow);
+  const int tileY = std::min(param(b, defaults, "tile_y"), s.oh);
+  const bool staged = b.group.hasPrologue();
+  const bool inputsHot = param(b, defaults, "inputs_hot") || staged;
+  const int rowsPerTask = param(b, defaults, "rows_per_task");
+  const int unroll = param(b, defaults, "unroll_ci");
+  Var c = b.c, x = b.x, y = b.y, cb = b.cb, n = b.n;
+  Type type = conv.getResult().getType();
+  bool planar = !cnn::layoutOf(sourceOf(conv.getX()).getType()).isBlocked();
+
+  // The algorithm: whole blocks of input channels, then the lanes of the last.
+  Func stage("stage");
+  if (staged)
+    stage(c, x, y, cb, n) =
+        b.at(conv.getX(), {n, cb, c, y * s.sh, x * s.sw});
+  auto source = [&](Expr lane, Expr block, Expr kx, Expr ky) -> Expr {
+    if (staged)
+      return stage(lane, x, y, block, n);
+    Expr column = x * s.sw + kx * s.dw - s.left;
+    Expr row = y * s.sh + ky * s.dh - s.top;
+    if (planar)
+      return b.input(conv.getX())(column, row, block * v + lane, n);
+    return b.input(conv.getX())(lane, column, row, block, n);
+  };
+  auto weight = [&](Expr lane, Expr block, Expr kx, Expr ky) -> Expr {
+    if (planar)
+      return b.input(conv.getWeight())(c, lane, kx, ky, cb);
+    return b.input(conv.getWeight())(c, lane, kx, ky, block, cb);
+  };
+  Func acc("acc");
+  acc(c, x, y, cb, n) = conv.getBias()
+                            ? b.load(conv.getBias(), {n, cb, c, y, x}, type)
+                            : Expr(0.0f);
+  SmallVector<RDom> sums;
+  const int whole = planar ? 0 : s.cig / v, rest = planar ? s.cig : s.cig % v;
+  Expr firstBlock =
+      s.groups == 1 ? Expr(0) : cb / (s.cog / v) * (s.cig / v);
+  if (whole) {
+    RDom k(0, v, 0, s.kw, 0, s.kh, 0, whole, "k");
+    acc(c, x, y, cb, n) += weight(k[0], k[3], k[1], k[2]) *
+                           source(k[0], firstBlock + k[3], k[1], k[2]);
+    sums.push_back(k);
+  }
+  if (rest) {
+    RDom k(0, rest, 0, s.kw, 0, s.kh, "r");
+    acc(c, x, y, cb, n) += weight(k[0], whole, k[1], k[2]) *
+                           source(k[0], whole, k[1], k[2]);
+    sums.push_back(k);
+  }
+  b.bind(conv.getResult(), [=](const Point &p) {
+    return acc(p.c, p.x, p.y, p.cb, p.n);
+  });
+  Func out = b.output();
+
+  // The schedule. Tails shift inwards: they repeat work, and all tiles are
+  // whole.
+  Var xi("xi"), xo("xo"), yi("yi"), yo("yo"), yt("yt"), cbi("cbi"), cbo("cbo"),
+      t("t");
+  out.split(x, xo, xi, tileX, TailStrategy::ShiftInwards)
+      .split(y, yo, yi, tileY, TailStrategy::ShiftInwards)
+      .split(cb, cbo, cbi, tileCo, TailStrategy::ShiftInwards)
+      .split(yo, yt, yo, rowsPerTask, TailStrategy::GuardWithIf)
+      .vectorize(c)
+      .unroll(cbi)
+      .unroll(xi)
+      .unroll(yi);
+  if (staged)
+    out.reorder(c, cbi, xi, yi, cbo, xo, yo, yt, n).fuse(yt, n, t);
+  else if (inputsHot)
+    out.reorder(c, cbi, xi, yi, xo, cbo, yo, yt, n).fuse(yt, n, t);
+  else
+    out.reorder(c, cbi, xi, yi, xo, yo, yt, cbo, n)
+        .fuse(yt, cbo, t)
+        .fuse(t, n, t);
+  out.parallel(t);
+  if (staged)
+    stage.compute_at(out, xo).hoist_storage(out, t).vectorize(c);
+  acc.compute_at(out, staged ? cbo : xo)
+      .vectorize(c)
+      .unroll(cb)
+      .unroll(x)
+      .unroll(y);
+  for (auto [index, k] : llvm::enumerate(sums)) {
+    auto update = acc.update((int)index);
+    std::vector<VarOrRVar> order = {c, cb, x, y};
+    for (int d = 0; d < k.dimensions(); ++d)
+      order.push_back(k[d]);
+    update.reorder(order).vectorize(c).unroll(cb).unroll(x).unroll(y);
+    int lanes = index == 0 && whole ? v : rest;
+    int factor = lanes % unroll ? unrollFactor(lanes, tileCo * tileX * tileY)
+                                : unroll;
+    if (factor > 1)
+      update.unroll(k[0], factor);
+    // One or two channels leave too little in the innermost loop.
+    if (lanes <= 2 && s.kw > 1 && s.kw <= 7)
+      update.unroll(k[1]);
+  }
+}
+
+RegisterKernel<DirectConv> direct;
+RegisterKernel<PointwiseConv> pointwise;
+
+} // namespace
+} // namespace halcyon

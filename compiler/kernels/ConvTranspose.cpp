@@ -1,0 +1,238 @@
+//===- ConvTranspose.cpp - Transposed convolution -------------------------===//
+//
+// Output cell Y = y + pad has phase v = Y mod S and lies above input row
+// q = Y div S. Only taps k with k * D = v (mod S) reach it, from the rows
+// q + (v - k * D) / S. With D = 1 these are k = v + S * j from row q - j, so
+// every phase is a small convolution without strides: 2x2 / 2 is four 1x1, 4x4
+// / 2 four 2x2. Phases are computed a group of rows at a time into scratch and
+// interleaved by the output.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/kernels/ConvCommon.h"
+
+using namespace mlir;
+using Halide::Expr;
+using Halide::Func;
+using Halide::RDom;
+using Halide::TailStrategy;
+using Halide::Var;
+using Halide::VarOrRVar;
+
+namespace halcyon {
+namespace {
+
+class TransposedConv : public Kernel {
+public:
+  StringRef name() const override { return "conv_transpose"; }
+
+  bool handles(const Group &group, const Target &,
+               std::string &why) const override {
+    return isPlainGroup<cnn::ConvTransposeOp>(group, /*prologue=*/false, why);
+  }
+
+  SmallVector<LayoutChoice> layouts(const Group &group,
+                                    const Target &target) const override {
+    auto conv = group.anchorAs<cnn::ConvTransposeOp>();
+    ConvShape s = ConvShape::of(conv);
+    auto before = [](int kernel, int stride, int dilation, int pad) {
+      // Rows before the first one's own that the taps reach.
+      int reach = dilation == 1 ? (kernel - 1) / stride
+                                : ceilDiv((kernel - 1) * dilation, stride);
+      return std::max(0, reach - pad / stride);
+    };
+    auto after = [](int size, int out, int stride, int pad) {
+      return std::max(0, (out - 1 + pad) / stride - (size - 1));
+    };
+    return {blockedChoice(group, target, conv.getX(),
+                          {before(s.kh, s.sh, s.dh, s.top),
+                           before(s.kw, s.sw, s.dw, s.left),
+                           after(s.h, s.oh, s.sh, s.top),
+                           after(s.w, s.ow, s.sw, s.left)})};
+  }
+
+  // Dimension 0 of the weight is the input's channels, dimension 1 the
+  // output's of a group.
+  cnn::PackedAttr packing(const Group &group, unsigned input,
+                          const LayoutChoice &choice,
+                          const Target &target) const override {
+    auto conv = group.anchorAs<cnn::ConvTransposeOp>();
+    if ((int)input != argumentNumber(conv.getWeight()))
+      return Kernel::packing(group, input, choice, target);
+    std::string v = std::to_string(target.lanes);
+    if (isGeneral(ConvShape::of(conv), target))
+      return {};
+    return cnn::PackedAttr::get(conv.getContext(),
+                                "IOhw" + v + "o" + v + "i");
+  }
+
+  cnn::ScheduleAttr schedule(const Group &group,
+                             const Target &target) const override {
+    auto conv = group.anchorAs<cnn::ConvTransposeOp>();
+    ConvShape s = ConvShape::of(conv);
+    int width = columnsOf(s), rows = ceilDiv(s.oh, s.sh);
+    Tile tile = chooseTile(target, width, 1, ceilDiv(s.cog, target.lanes),
+                           s.groups > 1);
+    // Rows of all phases that stay in half of L2 with their part of the input.
+    double row = 4.0 * target.lanes * width *
+                 (tile.co * s.sw * s.sh + ceilDiv(s.cig, target.lanes));
+    int perTask = std::max(1, std::min(rows, int(target.l2 / 2 / row)));
+    int parts = ceilDiv(ceilDiv(s.o, target.lanes), tile.co);
+    perTask = std::min(perTask, unitsPerTask(target, rows, parts,
+                                             s.flops() / target.flops));
+    // Whole groups of rows, so that none is repeated.
+    if (s.oh % s.sh == 0)
+      perTask = divisorUpTo(rows, perTask);
+    return makeSchedule(conv.getContext(), name(),
+                        {{"tile_co", tile.co},
+                         {"tile_x", tile.x},
+                         {"unroll_ci", 4},
+                         {"rows", perTask}});
+  }
+
+  double cost(const Group &group, const Target &target) const override {
+    auto conv = group.anchorAs<cnn::ConvTransposeOp>();
+    ConvShape s = ConvShape::of(conv);
+    double vectors = ceilDiv(s.o, target.lanes) * double(target.lanes) / s.o;
+    double flops = cast<cnn::ComputeOpInterface>(*conv).getFlops();
+    return convSeconds(group, target, flops * vectors,
+                       isGeneral(s, target) ? 0.05 : 0.8);
+  }
+
+  void build(KernelBuilder &b) const override;
+
+private:
+  /// Whether groups are not whole vectors: lanes then gather their inputs.
+  static bool isGeneral(const ConvShape &s, const Target &target) {
+    return s.groups > 1 && (s.cig % target.lanes || s.cog % target.lanes);
+  }
+  /// Columns of a phase.
+  static int columnsOf(const ConvShape &s) {
+    return (s.ow - 1 + s.left) / s.sw - s.left / s.sw + 1;
+  }
+};
+
+void TransposedConv::build(KernelBuilder &b) const {
+  auto conv = b.group.anchorAs<cnn::ConvTransposeOp>();
+  ConvShape s = ConvShape::of(conv);
+  const int v = b.target.lanes;
+  cnn::ScheduleAttr defaults = schedule(b.group, b.target);
+  const bool general = isGeneral(s, b.target);
+  const int blocks = ceilDiv(s.o, v);
+  const int tileCo = std::min(param(b, defaults, "tile_co"), blocks);
+  const int tileX = std::min(param(b, defaults, "tile_x"), columnsOf(s));
+  const int rows = std::clamp(param(b, defaults, "rows"), 1, std::max(1, s.oh / s.sh));
+  const int unroll = param(b, defaults, "unroll_ci");
+  Var c = b.c, x = b.x, y = b.y, cb = b.cb, n = b.n;
+  Var q("q"), r("r"), u("u"), w("w");
+  Type type = conv.getResult().getType();
+
+  // acc(c, q, u, r, w, cb, n): column q and row r of the phase u, w.
+  struct Axis {
+    int kernel, stride, dilation;
+    int taps() const {
+      return dilation == 1 ? ceilDiv(kernel, stride) : kernel;
+    }
+    /// The tap that a step of the reduction stands for.
+    Expr tap(Expr step, Expr phase) const {
+      return dilation == 1 ? Halide::unsafe_promise_clamped(
+                                 phase + stride * step, 0, kernel - 1)
+                           : step;
+    }
+    Expr from(Expr step, Expr phase, Expr cell) const {
+      return dilation == 1 ? cell - step
+                           : cell + (phase - step * dilation) / stride;
+    }
+    Expr reaches(Expr step, Expr phase) const {
+      if (dilation == 1)
+        return kernel % stride ? phase + stride * step < kernel
+                               : Halide::Internal::const_true();
+      return (phase - step * dilation) % stride == 0;
+    }
+  };
+  Axis ax = {s.kw, s.sw, s.dw}, ay = {s.kh, s.sh, s.dh};
+  Func acc("acc");
+  acc(c, q, u, r, w, cb, n) =
+      conv.getBias() ? b.load(conv.getBias(), {n, cb, c, r, q}, type)
+                     : Expr(0.0f);
+  SmallVector<RDom> sums;
+  auto add = [&](int lanes, int count, Expr firstBlock) {
+    RDom k(0, lanes, 0, ax.taps(), 0, ay.taps(), 0, count, "k");
+    k.where(ax.reaches(k[1], u) && ay.reaches(k[2], w));
+    Expr column = ax.from(k[1], u, q), row = ay.from(k[2], w, r);
+    Expr tapX = ax.tap(k[1], u), tapY = ay.tap(k[2], w);
+    if (general) {
+      // The channel of the output in its group, and the group's inputs.
+      Expr channel = Halide::min(cb * v + c, s.o - 1);
+      Expr in = channel / s.cog * s.cig + k[0];
+      acc(c, q, u, r, w, cb, n) +=
+          b.input(conv.getWeight())(tapX, tapY, channel % s.cog, in) *
+          b.input(conv.getX())(in % v, column, row, in / v, n);
+    } else {
+      Expr block = firstBlock + k[3];
+      // Whose group the output's block is in, and its place there.
+      Expr inGroup = s.groups == 1 ? Expr(cb) : cb % (s.cog / v);
+      Expr group = s.groups == 1 ? Expr(0) : cb / (s.cog / v) * (s.cig / v);
+      acc(c, q, u, r, w, cb, n) +=
+          b.input(conv.getWeight())(c, k[0], tapX, tapY, group + block,
+                                    inGroup) *
+          b.input(conv.getX())(k[0], column, row, group + block, n);
+    }
+    sums.push_back(k);
+  };
+  if (general) {
+    add(s.cig, 1, 0);
+  } else {
+    if (s.cig / v)
+      add(v, s.cig / v, 0);
+    if (s.cig % v)
+      add(s.cig % v, 1, s.cig / v);
+  }
+  Func phases("phases");
+  phases(c, q, u, r, w, cb, n) = acc(c, q, u, r, w, cb, n);
+  b.bind(conv.getResult(), [=](const Point &p) {
+    Expr column = p.x + s.left, row = p.y + s.top;
+    return phases(p.c, column / s.sw, column % s.sw, row / s.sh, row % s.sh,
+                  p.cb, p.n);
+  });
+  Func out = b.output();
+
+  Var xi("xi"), xo("xo"), yi("yi"), yt("yt"), cbi("cbi"), cbo("cbo"), t("t"),
+      qo("qo"), qi("qi"), bi("bi"), bo("bo");
+  out.split(y, yt, yi, rows * s.sh,
+            s.oh >= s.sh ? TailStrategy::ShiftInwards
+                         : TailStrategy::GuardWithIf)
+      .split(cb, cbo, cbi, tileCo, TailStrategy::ShiftInwards)
+      .reorder(c, x, yi, cbi, yt, cbo, n)
+      .vectorize(c)
+      .unroll(x, divisorUpTo(s.ow, 2 * s.sw))
+      .fuse(yt, cbo, t)
+      .fuse(t, n, t)
+      .parallel(t);
+  phases.compute_at(out, t)
+      .bound(u, 0, s.sw)
+      .bound(w, 0, s.sh)
+      .split(q, qo, qi, tileX, TailStrategy::ShiftInwards)
+      .reorder(c, cb, qi, qo, r, u, w, n)
+      .vectorize(c)
+      .unroll(qi)
+      .unroll(cb);
+  acc.compute_at(phases, qo).vectorize(c).unroll(cb).unroll(q);
+  for (auto [index, k] : llvm::enumerate(sums)) {
+    auto update = acc.update((int)index);
+    std::vector<VarOrRVar> order = {c, cb, q};
+    for (int d = 0; d < k.dimensions(); ++d)
+      order.push_back(k[d]);
+    update.reorder(order).vectorize(c).unroll(cb).unroll(q);
+    int lanes = general ? s.cig : index == 0 && s.cig / v ? v : s.cig % v;
+    int factor =
+        lanes % unroll ? unrollFactor(lanes, tileCo * tileX) : unroll;
+    if (!general && factor > 1)
+      update.unroll(k[0], factor);
+  }
+}
+
+RegisterKernel<TransposedConv> transposed;
+
+} // namespace
+} // namespace halcyon
