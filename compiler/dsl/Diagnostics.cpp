@@ -142,15 +142,19 @@ void Diagnostics::print(const Entry &entry) {
 StringRef halcyon::dsl::nearest(StringRef word,
                                 ArrayRef<StringRef> candidates) {
   StringRef best;
-  unsigned bestDistance = std::max<size_t>(1, word.size() / 3) + 1;
+  const unsigned limit = std::max<size_t>(1, word.size() / 3) + 1;
+  unsigned bestDistance = limit;
   if (word.size() > 64)
     return best;
   for (StringRef candidate : candidates) {
     unsigned distance =
         word.equals_insensitive(candidate)
             ? 0
-            : word.edit_distance(candidate, /*AllowReplacements=*/true,
-                                 bestDistance);
+            : word.edit_distance(candidate, /*AllowReplacements=*/true, limit);
+    // Letters in the wrong order are one slip of the fingers, not two.
+    if (distance == 2 && word.size() == candidate.size() &&
+        std::is_permutation(word.begin(), word.end(), candidate.begin()))
+      distance = 1;
     if (distance < bestDistance) {
       bestDistance = distance;
       best = candidate;

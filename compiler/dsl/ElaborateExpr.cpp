@@ -156,8 +156,9 @@ Value Elaborator::evaluateName(const NameExpr &expr) {
     return value;
   if (enumerants.contains(expr.name))
     return Value::word(expr.name, expr.range);
+  std::string suggestion = didYouMean(expr.name, visibleNames());
   // A definition or an import that did not parse may have brought the name.
-  if (frame->file->incomplete)
+  if (frame->file->incomplete && suggestion.empty())
     return Value();
   std::vector<std::string> notes;
   if (expr.name == "x" && frame->variables.empty())
@@ -165,7 +166,7 @@ Value Elaborator::evaluateName(const NameExpr &expr) {
                     "f32[N, 3, 224, 224]");
   return error(expr.range,
                "nothing is called '" + printable(expr.name) + "' here" +
-                   didYouMean(expr.name, visibleNames()),
+                   suggestion,
                std::move(notes));
 }
 

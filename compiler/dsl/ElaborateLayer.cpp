@@ -155,13 +155,14 @@ bool LayerBinder::reject(const LayerParam &param, const Arg &arg) {
                                 param.enumerants.end());
     if (!takesWord)
       near = elaborator.visibleNames();
-    if (elaborator.frame->file->incomplete && !takesWord)
+    std::string suggestion = didYouMean(text, near);
+    if (elaborator.frame->file->incomplete && !takesWord && suggestion.empty())
       return false;
     std::string message =
         takesWord ? "'" + param.name + "' is " + expectation(param) +
                         ", not '" + printable(text) + "'"
                   : "nothing is called '" + printable(text) + "' here";
-    elaborator.error(arg.range, message + didYouMean(text, near));
+    elaborator.error(arg.range, message + suggestion);
     return false;
   }
   std::vector<std::string> notes;

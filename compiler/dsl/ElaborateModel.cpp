@@ -453,14 +453,9 @@ void Elaborator::executeOutput(const OutputStmt &statement) {
   }
   for (const OutputStmt::Item &item : statement.items) {
     Value value = evaluate(*item.value);
-    if (value.isPoison()) {
-      frame->incomplete = true;
-    } else if (!value.isTensor()) {
-      error(item.value->range,
-            "an output is a tensor, not " + kindText(value));
-      value = Value();
-      frame->incomplete = true;
-    }
+    if (!value.isTensor() && !value.isPoison())
+      value = error(item.value->range,
+                    "an output is a tensor, not " + kindText(value));
     std::string name = item.name.text.str();
     SMRange place = item.name.range;
     if (name.empty()) {

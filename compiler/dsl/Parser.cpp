@@ -88,8 +88,10 @@ bool Parser::tooDeep() {
 void Parser::parseItems() {
   skipNewlines();
   while (!peek().is(Tok::End)) {
+    size_t known = file.definitions.size();
     if (!parseItem()) {
-      file.incomplete = true;
+      // A definition that is known to be broken is silent by itself.
+      file.incomplete |= file.definitions.size() == known;
       skipItem();
     } else if (!peek().is(Tok::End) && !peek().is(Tok::Newline)) {
       unexpected("a new line after a definition");
