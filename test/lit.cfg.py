@@ -1,0 +1,37 @@
+# The tests' configuration. CMake writes lit.site.cfg.py, which says where the
+# tools are and then loads this file.
+import os
+import shutil
+import sys
+
+import lit.formats
+
+config.name = "Halcyon"
+config.test_format = lit.formats.ShTest(execute_external=False)
+config.suffixes = [".mlir", ".cnn", ".test"]
+config.excludes = ["Inputs"]
+config.test_source_root = os.path.dirname(__file__)
+config.test_exec_root = os.path.join(config.halcyon_build, "test")
+
+# Kernels are compiled anew in every run of the tests.
+cache = os.path.join(config.test_exec_root, "cache")
+shutil.rmtree(cache, ignore_errors=True)
+config.environment["HALCYON_CACHE"] = cache
+
+config.environment["PATH"] = os.pathsep.join(
+    [os.path.join(config.halcyon_build, "bin"), config.llvm_tools]
+    + [os.environ.get("PATH", "")]
+)
+for name in ("HOME", "LD_LIBRARY_PATH"):
+    if name in os.environ:
+        config.environment[name] = os.environ[name]
+
+config.substitutions += [
+    ("%python", sys.executable),
+    ("%source", config.halcyon_source),
+    ("%build", config.halcyon_build),
+    ("%examples", os.path.join(config.halcyon_source, "examples")),
+]
+for tool in ("halcyon", "halcyon-opt"):
+    if os.path.exists(os.path.join(config.halcyon_build, "bin", tool)):
+        config.available_features.add(tool)
