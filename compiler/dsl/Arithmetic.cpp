@@ -15,9 +15,9 @@ static constexpr int64_t maxRange = 65536;
 
 /// Functions of numbers and of elements, then functions of lists.
 static constexpr StringRef helpers[] = {
-    "abs",  "ceil",  "clamp", "cos",   "erf", "exp", "floor", "log",
-    "log1p", "max",  "min",   "pow",   "round", "rsqrt", "sin", "sqrt",
-    "tanh", "len",   "reversed", "sum"};
+    "abs", "ceil",  "clamp", "cos", "erf",      "exp",   "floor",
+    "log", "log1p", "max",   "min", "pow",      "round", "rsqrt",
+    "sin", "sqrt",  "tanh",  "len", "reversed", "sum"};
 
 llvm::ArrayRef<StringRef> halcyon::dsl::helperNames() { return helpers; }
 
@@ -138,11 +138,11 @@ static bool equal(const Value &lhs, const Value &rhs, unsigned depth = 0) {
     return lhs.asMlir() == rhs.asMlir();
   case ValueKind::Sequence:
     // Shared sublists could make the comparison exponentially long.
-    return depth < 4 &&
-           llvm::equal(lhs.items(), rhs.items(),
-                       [&](const Value &a, const Value &b) {
-                         return equal(a, b, depth + 1);
-                       });
+    return depth < 4 && llvm::equal(
+                            lhs.items(), rhs.items(),
+                            [&](const Value &a, const Value &b) {
+                              return equal(a, b, depth + 1);
+                            });
   default:
     return false;
   }
@@ -175,8 +175,8 @@ Value Elaborator::makeRange(int64_t from, int64_t to, SMRange where) {
   if (from <= to) {
     int64_t length;
     if (__builtin_sub_overflow(to, from, &length) || length >= maxRange)
-      return error(where, "this range has more than " + Twine(maxRange) +
-                              " numbers");
+      return error(where,
+                   "this range has more than " + Twine(maxRange) + " numbers");
     steps += length / 16;
     for (int64_t i = from; i < to; ++i)
       items.push_back(Value::integer(i));
@@ -268,8 +268,8 @@ Value Elaborator::helper(StringRef name, const std::vector<Arg> &args,
   if ((arity == 0 && values.size() == 1 && values[0].isSequence()) ||
       isListHelper(name)) {
     if (!values[0].isSequence())
-      return error(args[0].range, "'" + name + "' takes a list, not " +
-                                      kindText(values[0]));
+      return error(args[0].range,
+                   "'" + name + "' takes a list, not " + kindText(values[0]));
     std::vector<Value> items = values[0].items();
     if (name == "len")
       return Value::integer(items.size());

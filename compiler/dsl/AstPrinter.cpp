@@ -11,7 +11,12 @@ using namespace llvm;
 namespace {
 
 /// How tightly what surrounds an expression binds; see precedence().
-enum Context : unsigned { Loosest = 0, NotLevel = 3, NegLevel = 8, Postfix = 10 };
+enum Context : unsigned {
+  Loosest = 0,
+  NotLevel = 3,
+  NegLevel = 8,
+  Postfix = 10
+};
 
 class Printer {
 public:
@@ -125,8 +130,8 @@ void Printer::print(const Expr &expr, unsigned context) {
 
 void Printer::printBinary(const BinaryExpr &expr) {
   unsigned level = precedence(expr.op);
-  bool comparison = level == precedence(BinaryOp::Eq) ||
-                    level == precedence(BinaryOp::Range);
+  bool comparison =
+      level == precedence(BinaryOp::Eq) || level == precedence(BinaryOp::Range);
   bool power = expr.op == BinaryOp::Pow;
   // `**` takes a postfix expression before it and a sign after it.
   print(*expr.lhs, power ? Postfix : level + comparison);
@@ -237,8 +242,7 @@ void Printer::print(const Pattern &pattern) {
     return;
   }
   os << '(';
-  interleaveComma(pattern.items, os,
-                  [&](const Pattern &item) { print(item); });
+  interleaveComma(pattern.items, os, [&](const Pattern &item) { print(item); });
   if (pattern.items.size() == 1)
     os << ',';
   os << ')';
@@ -338,7 +342,10 @@ void halcyon::dsl::printAst(const File &file, raw_ostream &os) {
   for (const ImportItem &item : file.imports) {
     os << "import \"";
     for (char c : item.path)
-      os << (c == '"' || c == '\\' ? "\\" : c == '{' ? "{" : c == '}' ? "}" : "")
+      os << (c == '"' || c == '\\' ? "\\"
+             : c == '{'            ? "{"
+             : c == '}'            ? "}"
+                                   : "")
          << c;
     os << "\"\n";
   }

@@ -23,22 +23,22 @@ void Diagnostics::error(SMRange where, const Twine &message,
   ++numErrors;
   if (!errorPlaces.insert(where.Start.getPointer()).second)
     return;
-  entries.push_back({true, where, message.str(), std::move(notes),
-                     entries.size()});
+  entries.push_back(
+      {true, where, message.str(), std::move(notes), entries.size()});
 }
 
 void Diagnostics::warning(SMRange where, const Twine &message,
                           std::vector<std::string> notes) {
   if (!warningPlaces.insert(where.Start.getPointer()).second)
     return;
-  entries.push_back({false, where, message.str(), std::move(notes),
-                     entries.size()});
+  entries.push_back(
+      {false, where, message.str(), std::move(notes), entries.size()});
 }
 
 void Diagnostics::error(const Twine &message, std::vector<std::string> notes) {
   ++numErrors;
-  entries.push_back({true, SMRange(), message.str(), std::move(notes),
-                     entries.size()});
+  entries.push_back(
+      {true, SMRange(), message.str(), std::move(notes), entries.size()});
 }
 
 std::string Diagnostics::line(SMLoc where, SMLoc from) const {
@@ -127,8 +127,10 @@ void Diagnostics::print(const Entry &entry) {
       if ((c & 0xC0) != 0x80)
         os << (c == '\t' ? '\t' : ' ');
     os << '^';
-    size_t marked = columns(text.substr(caret, length).slice(
-        0, shown.size() > caret - from ? shown.size() - (caret - from) : 0));
+    size_t marked = columns(text.substr(caret, length)
+                                .slice(0, shown.size() > caret - from
+                                              ? shown.size() - (caret - from)
+                                              : 0));
     for (size_t i = 1; i < marked; ++i)
       os << '~';
     if (!label.empty())
@@ -183,8 +185,8 @@ std::string halcyon::dsl::joinWords(ArrayRef<std::string> words,
 std::string halcyon::dsl::printable(StringRef text, size_t limit) {
   std::string clean;
   const auto *bytes = reinterpret_cast<const UTF8 *>(text.begin());
-  bool valid = isLegalUTF8String(
-      &bytes, reinterpret_cast<const UTF8 *>(text.end()));
+  bool valid =
+      isLegalUTF8String(&bytes, reinterpret_cast<const UTF8 *>(text.end()));
   for (char c : text.take_front(limit)) {
     bool control = (static_cast<unsigned char>(c) < 0x20 && c != '\t') ||
                    c == 0x7F || (!valid && (c & 0x80));

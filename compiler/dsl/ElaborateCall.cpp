@@ -73,8 +73,8 @@ bool Elaborator::evaluateArgs(const CallExpr &expr, const Value &callee,
     auto *name = llvm::dyn_cast<NameExpr>(argument.value);
     if (isLayer && name)
       arg.value = lookup(name->name);
-    bool unknown = arg.value.kind() == ValueKind::Word &&
-                   !arg.value.origin.isValid();
+    bool unknown =
+        arg.value.kind() == ValueKind::Word && !arg.value.origin.isValid();
     if (unknown)
       arg.value = Value::word(name->name, name->range);
     else
@@ -117,16 +117,15 @@ bool Elaborator::bindParams(const Definition &definition,
             args, [](const Arg &a) { return a.name.text.empty(); });
         error(arg.range,
               "'" + definition.name.text + "' takes " + Twine(params.size()) +
-                  (params.size() == 1 ? " argument" : " arguments") +
-                  ", not " + Twine(given),
+                  (params.size() == 1 ? " argument" : " arguments") + ", not " +
+                  Twine(given),
               notes);
         return false;
       }
       param = &params[position++];
     } else {
-      auto it = llvm::find_if(params, [&](const Param &p) {
-        return p.name.text == arg.name.text;
-      });
+      auto it = llvm::find_if(
+          params, [&](const Param &p) { return p.name.text == arg.name.text; });
       if (it == params.end()) {
         std::vector<StringRef> names;
         for (const Param &p : params)
@@ -210,8 +209,8 @@ Value Elaborator::call(const Callable &callee, std::vector<Arg> args,
       callee.definition->kind == Definition::Model)
     return callModel(*callee.definition, std::move(args), where, as);
   // An op inside a formula makes no layer, and takes no name.
-  bool inFormula = llvm::any_of(
-      args, [](const Arg &arg) { return arg.value.isScalar(); });
+  bool inFormula =
+      llvm::any_of(args, [](const Arg &arg) { return arg.value.isScalar(); });
   bool isOp = callee.kind == Callable::Defined &&
               callee.definition->kind == Definition::Op;
   std::optional<std::string> path = std::string();
@@ -232,8 +231,9 @@ Value Elaborator::callDefinition(const Definition &definition,
                                  std::vector<Arg> args, SMRange where,
                                  Scope scope) {
   if (calls >= maxCalls)
-    return error(where, "calls of blocks are nested more than " +
-                            Twine(maxCalls) + " deep",
+    return error(where,
+                 "calls of blocks are nested more than " + Twine(maxCalls) +
+                     " deep",
                  {"'" + definition.name.text.str() +
                   "' may be calling itself without an end"});
   Frame callee{definition.file, &definition, frame, where, std::move(scope)};
@@ -266,8 +266,7 @@ Value Elaborator::callDefinition(const Definition &definition,
     if (callee.outputs.empty())
       return callee.incomplete
                  ? Value()
-                 : error(where,
-                         "'" + definition.name.text + "' has no output");
+                 : error(where, "'" + definition.name.text + "' has no output");
     return Value::sequence(false, std::move(callee.outputs));
   }
   if (callee.hasReturned || callee.incomplete || aborted)
@@ -281,10 +280,10 @@ Value Elaborator::callDefinition(const Definition &definition,
 Value Elaborator::callOp(const Definition &definition, std::vector<Arg> args,
                          SMRange where, const std::string &path) {
   if (calls >= maxCalls)
-    return error(where, "calls of ops are nested more than " +
-                            Twine(maxCalls) + " deep",
-                 {"'" + definition.name.text.str() +
-                  "' may be calling itself without an end"});
+    return error(
+        where, "calls of ops are nested more than " + Twine(maxCalls) + " deep",
+        {"'" + definition.name.text.str() +
+         "' may be calling itself without an end"});
   Frame callee{definition.file, &definition, frame, where, Scope{}};
   if (!bindParams(definition, args, where, callee))
     return Value();
@@ -323,11 +322,10 @@ Value Elaborator::evaluateInstance(const InstanceExpr &expr) {
   bool fine = evaluateArgs(call, callee, args);
   if (callee.isPoison() || !fine)
     return Value();
-  bool hasWeights =
-      callee.kind() == ValueKind::Callable &&
-      (callee.asCallable().kind == Callable::Layer ||
-       (callee.asCallable().kind == Callable::Defined &&
-        callee.asCallable().definition->kind != Definition::Op));
+  bool hasWeights = callee.kind() == ValueKind::Callable &&
+                    (callee.asCallable().kind == Callable::Layer ||
+                     (callee.asCallable().kind == Callable::Defined &&
+                      callee.asCallable().definition->kind != Definition::Op));
   if (!hasWeights)
     return error(call.callee->range,
                  "'instance' is for layers, blocks and models, not " +
@@ -390,8 +388,9 @@ Value Elaborator::callModel(const Definition &model, std::vector<Arg> args,
     models[&model] = instance;
   } else if (as) {
     return error(as->range,
-                 "'" + model.name.text + "' is one instance, and has its name "
-                 "from its first call",
+                 "'" + model.name.text +
+                     "' is one instance, and has its name "
+                     "from its first call",
                  {"the first call is on " +
                   diags.line(instance->where.Start, where.Start)});
   }

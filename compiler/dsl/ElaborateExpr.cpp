@@ -108,9 +108,8 @@ Value Elaborator::lookup(StringRef name) {
     callable.kind = Callable::Defined;
     callable.name = definition->name.text;
     callable.definition = definition;
-    return definition->kind == Definition::Broken
-               ? Value()
-               : Value::callable(callable);
+    return definition->kind == Definition::Broken ? Value()
+                                                  : Value::callable(callable);
   };
   if (const Definition *definition = frame->file->find(name))
     return defined(definition);
@@ -206,8 +205,8 @@ Value Elaborator::evaluateUnary(const UnaryExpr &expr) {
   }
   if (value.isScalar())
     return negate({value});
-  return error(expr.range, "'-' is for numbers and tensors, not " +
-                               kindText(value));
+  return error(expr.range,
+               "'-' is for numbers and tensors, not " + kindText(value));
 }
 
 Value Elaborator::evaluateLogic(const BinaryExpr &expr) {
@@ -222,9 +221,9 @@ Value Elaborator::evaluateLogic(const BinaryExpr &expr) {
     return rhs;
   for (auto [value, side] :
        {std::pair(&lhs, expr.lhs), std::pair(&rhs, expr.rhs)}) {
-    bool condition = value->isBool() ||
-                     (value->isScalar() &&
-                      value->asMlir().getType().isInteger(1));
+    bool condition =
+        value->isBool() ||
+        (value->isScalar() && value->asMlir().getType().isInteger(1));
     if (!condition)
       return error(side->range, "'" + spelling(expr.op) +
                                     "' is for true and false, not " +
@@ -295,8 +294,7 @@ Value Elaborator::applyBinary(BinaryOp op, const Value &lhs, const Value &rhs,
     if (comparison) {
       if (elements)
         return elementCompare(op, lhs, rhs, where);
-      return error(where,
-                   "tensors are compared element by element, in an op",
+      return error(where, "tensors are compared element by element, in an op",
                    {"op larger(a, b) = if a > b { a } else { b }"});
     }
     StringRef name = functionName(op);
@@ -314,8 +312,8 @@ Value Elaborator::applyBinary(BinaryOp op, const Value &lhs, const Value &rhs,
     std::vector<Value> items = lhs.items();
     llvm::append_range(items, rhs.items());
     if (items.size() > maxListLength)
-      return error(where, "a list of more than " + Twine(maxListLength) +
-                              " elements");
+      return error(where,
+                   "a list of more than " + Twine(maxListLength) + " elements");
     // A long list that grows one by one costs its length each time.
     steps += items.size() / 16;
     return Value::sequence(lhs.asSequence().isList, std::move(items));
@@ -330,13 +328,14 @@ Value Elaborator::applyBinary(BinaryOp op, const Value &lhs, const Value &rhs,
   if (op == BinaryOp::Range) {
     if (lhs.isInt() && rhs.isInt())
       return makeRange(lhs.asInt(), rhs.asInt(), where);
-    return error(where, "'..' goes from one whole number to another, not from " +
-                            kindText(lhs) + " to " + kindText(rhs));
+    return error(where,
+                 "'..' goes from one whole number to another, not from " +
+                     kindText(lhs) + " to " + kindText(rhs));
   }
   if (lhs.isNumber() && rhs.isNumber())
     return arithmetic(op, lhs, rhs, where);
-  return error(where, "'" + spelling(op) + "' cannot combine " +
-                          kindText(lhs) + " and " + kindText(rhs));
+  return error(where, "'" + spelling(op) + "' cannot combine " + kindText(lhs) +
+                          " and " + kindText(rhs));
 }
 
 //===----------------------------------------------------------------------===//
@@ -375,8 +374,8 @@ Value Elaborator::evaluateMember(const MemberExpr &expr) {
                  {"its properties are channels, height, width and shape"});
   size_t dim = found - std::begin(properties) + 1;
   if (dim >= shape.size())
-    return error(where, "'" + name + "' is for feature maps, and " +
-                            describe(base));
+    return error(where,
+                 "'" + name + "' is for feature maps, and " + describe(base));
   return Value::integer(shape[dim]);
 }
 
@@ -401,9 +400,9 @@ Value Elaborator::evaluateIndex(const IndexExpr &expr) {
     else if (count == 0)
       error(expr.index->range, "the list is empty");
     else
-      error(expr.index->range,
-            "there is no element " + Twine(at.asInt()) + ": the list has " +
-                Twine(count) + ", numbered from 0 to " + Twine(count - 1));
+      error(expr.index->range, "there is no element " + Twine(at.asInt()) +
+                                   ": the list has " + Twine(count) +
+                                   ", numbered from 0 to " + Twine(count - 1));
     return nullptr;
   };
   if (!index.isSequence()) {
@@ -440,8 +439,8 @@ Value Elaborator::evaluateIf(const IfExpr &expr) {
   Value condition = evaluate(*expr.condition);
   if (condition.isPoison())
     return condition;
-  SMRange word = {expr.range.Start,
-                  llvm::SMLoc::getFromPointer(expr.range.Start.getPointer() + 2)};
+  SMRange word = {expr.range.Start, llvm::SMLoc::getFromPointer(
+                                        expr.range.Start.getPointer() + 2)};
   if (condition.isBool()) {
     if (condition.asBool())
       return evaluateBranch(expr.thenBody, word);

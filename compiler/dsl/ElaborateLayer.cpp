@@ -59,9 +59,8 @@ private:
   bool reject(const LayerParam &param, const Arg &arg);
   std::string signatureText() const;
   const LayerParam *find(StringRef param) const {
-    auto it = llvm::find_if(signature.params, [&](const LayerParam &p) {
-      return p.name == param;
-    });
+    auto it = llvm::find_if(
+        signature.params, [&](const LayerParam &p) { return p.name == param; });
     return it == signature.params.end() ? nullptr : &*it;
   }
 
@@ -114,9 +113,7 @@ std::string LayerBinder::signatureText() const {
 //===----------------------------------------------------------------------===//
 
 static std::string expectation(const LayerParam &param) {
-  auto oneOf = [&] {
-    return "one of " + joinWords(param.enumerants, "or");
-  };
+  auto oneOf = [&] { return "one of " + joinWords(param.enumerants, "or"); };
   switch (param.kind) {
   case ParamKind::Tensor:
     return "a tensor";
@@ -127,8 +124,8 @@ static std::string expectation(const LayerParam &param) {
   case ParamKind::Pair:
     return "a whole number or a pair (height, width)";
   case ParamKind::Pad:
-    return oneOf() + ", a number, (vertical, horizontal) or (top, left, "
-                     "bottom, right)";
+    return (param.enumerants.empty() ? "" : oneOf() + ", ") +
+           "a number, (vertical, horizontal) or (top, left, bottom, right)";
   case ParamKind::Float:
     return "a number";
   case ParamKind::Bool:
@@ -173,14 +170,13 @@ bool LayerBinder::reject(const LayerParam &param, const Arg &arg) {
     notes.push_back("an op sees single elements; a layer goes into a block");
   bool tensors =
       param.kind == ParamKind::Tensors || param.kind == ParamKind::Tensor;
-  std::string subject = (tensors && first
-                             ? "'" + name + "' takes "
-                             : "'" + param.name + "' of '" + name + "' is ")
-                            .str();
-  elaborator.error(arg.range,
-                   subject + expectation(param) + ", not " +
-                       kindText(arg.value),
-                   std::move(notes));
+  std::string subject =
+      (tensors && first ? "'" + name + "' takes "
+                        : "'" + param.name + "' of '" + name + "' is ")
+          .str();
+  elaborator.error(
+      arg.range, subject + expectation(param) + ", not " + kindText(arg.value),
+      std::move(notes));
   return false;
 }
 
@@ -218,8 +214,7 @@ LayerBinder::integers(const LayerParam &param, const Arg &arg) {
   if (count == 1)
     return std::vector<int64_t>(4, numbers[0]);
   if (count == 2)
-    return std::vector<int64_t>{numbers[0], numbers[1], numbers[0],
-                                numbers[1]};
+    return std::vector<int64_t>{numbers[0], numbers[1], numbers[0], numbers[1]};
   return count == 4 ? std::optional(numbers) : std::nullopt;
 }
 
@@ -293,15 +288,15 @@ bool LayerBinder::bindOne(const LayerParam &param, const Arg &arg) {
     return true;
   }
   // A number that only is too large, or broken, says so.
-  if (arg.value.isNumber() && (param.kind == ParamKind::Int ||
-                               param.kind == ParamKind::Pair ||
-                               param.kind == ParamKind::Pad)) {
+  if (arg.value.isNumber() &&
+      (param.kind == ParamKind::Int || param.kind == ParamKind::Pair ||
+       param.kind == ParamKind::Pad)) {
     reported = true;
     bool large = std::fabs(arg.value.asReal()) > maxNumber;
-    elaborator.error(arg.range, "'" + param.name + "' is " +
-                                    (large ? "too large"
-                                           : "a whole number, not " +
-                                                 valueText(arg.value)));
+    elaborator.error(
+        arg.range, "'" + param.name + "' is " +
+                       (large ? "too large"
+                              : "a whole number, not " + valueText(arg.value)));
     return false;
   }
   return reject(param, arg);
@@ -309,8 +304,7 @@ bool LayerBinder::bindOne(const LayerParam &param, const Arg &arg) {
 
 /// Takes the leading tensors, and lists of tensors, of a call.
 bool LayerBinder::bindTensors(const LayerParam &param,
-                              const std::vector<Arg> &given,
-                              size_t &position) {
+                              const std::vector<Arg> &given, size_t &position) {
   std::vector<mlir::Value> tensors;
   bool fine = true;
   for (; position < given.size(); ++position) {
@@ -330,8 +324,10 @@ bool LayerBinder::bindTensors(const LayerParam &param,
           continue;
         }
         reported = true;
-        elaborator.error(arg.range, "'" + name + "' joins tensors, and the "
-                                    "list holds " + kindText(item));
+        elaborator.error(arg.range, "'" + name +
+                                        "' joins tensors, and the "
+                                        "list holds " +
+                                        kindText(item));
         fine = false;
         break;
       }
@@ -388,9 +384,8 @@ bool LayerBinder::bind(const std::vector<Arg> &given) {
   for (const LayerParam &param : params) {
     if (places.contains(param.name))
       continue;
-    bool hasDefault =
-        param.optional ||
-        !std::holds_alternative<std::monostate>(param.defaultValue);
+    bool hasDefault = param.optional || !std::holds_alternative<std::monostate>(
+                                            param.defaultValue);
     if (hasDefault) {
       args[param.name] = param.defaultValue;
       continue;
@@ -421,8 +416,7 @@ mlir::LogicalResult LayerBinder::error(StringRef param, const Twine &message,
   return mlir::failure();
 }
 
-mlir::Value LayerBinder::weight(StringRef role,
-                                llvm::ArrayRef<int64_t> shape) {
+mlir::Value LayerBinder::weight(StringRef role, llvm::ArrayRef<int64_t> shape) {
   std::string path = scope.path + "." + role.str();
   mlir::Type type = mlir::RankedTensorType::get(shape, builder.getF32Type());
   SMRange place = elaborator.userPlace(where);
@@ -439,8 +433,7 @@ mlir::Value LayerBinder::weight(StringRef role,
   std::string line = elaborator.diags.line(weight.where.Start, place.Start);
   if (!scope.repeats) {
     if (!reported)
-      elaborator.error(where,
-                       "two layers have the weight '" + path + "'",
+      elaborator.error(where, "two layers have the weight '" + path + "'",
                        {"the other is on " + line +
                             "; another name after 'as' tells them apart",
                         "to share weights on purpose: f = instance " +
@@ -455,8 +448,8 @@ mlir::Value LayerBinder::weight(StringRef role,
     };
     elaborator.error(where,
                      "the shared weight '" + path + "' is " +
-                         text(weight.value.getType()) + ", and this call needs " +
-                         text(type),
+                         text(weight.value.getType()) +
+                         ", and this call needs " + text(type),
                      {"it was made on " + line});
     reported = true;
     return cnn::WeightOp::create(builder, loc, type,
@@ -471,11 +464,11 @@ Value LayerBinder::run(const std::vector<Arg> &given) {
   // What an operation finds wrong with itself is said in its own terms; the
   // user gets the sentence without the names of this program's insides.
   std::string complaint;
-  mlir::ScopedDiagnosticHandler handler(
-      builder.getContext(), [&](mlir::Diagnostic &diagnostic) {
-        complaint = diagnostic.str();
-        return mlir::success();
-      });
+  mlir::ScopedDiagnosticHandler handler(builder.getContext(),
+                                        [&](mlir::Diagnostic &diagnostic) {
+                                          complaint = diagnostic.str();
+                                          return mlir::success();
+                                        });
   mlir::FailureOr<llvm::SmallVector<mlir::Value>> results =
       interface->buildLayer(*this);
   if (mlir::failed(results) || reported || results->empty()) {
@@ -483,9 +476,8 @@ Value LayerBinder::run(const std::vector<Arg> &given) {
       StringRef text = complaint;
       if (text.starts_with("'"))
         text = text.drop_front().split("' op ").second;
-      elaborator.error(where, text.empty()
-                                  ? "'" + name + "' cannot take this"
-                                  : "'" + name + "': " + text);
+      elaborator.error(where, text.empty() ? "'" + name + "' cannot take this"
+                                           : "'" + name + "': " + text);
     }
     return Value();
   }

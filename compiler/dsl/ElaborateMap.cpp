@@ -48,8 +48,9 @@ Value Elaborator::mapElements(StringRef name, std::vector<Value> args,
     StringRef written(where.Start.getPointer(),
                       where.End.getPointer() - where.Start.getPointer());
     StringRef shown = written.size() <= 2 ? written : name;
-    return error(where, "'" + shown + "' needs tensors of one shape\n" +
-                            llvm::join(shapes, ", "),
+    return error(where,
+                 "'" + shown + "' needs tensors of one shape\n" +
+                     llvm::join(shapes, ", "),
                  {"a size of 1 goes with any size"});
   }
   Location loc = location(where, path);
@@ -96,8 +97,8 @@ mlir::Value Elaborator::toElement(const Value &value, SMRange where) {
   return nullptr;
 }
 
-Value Elaborator::elementBinary(BinaryOp op, const Value &lhs,
-                                const Value &rhs, SMRange where) {
+Value Elaborator::elementBinary(BinaryOp op, const Value &lhs, const Value &rhs,
+                                SMRange where) {
   if (lhs.isNumber() && rhs.isNumber())
     return arithmetic(op, lhs, rhs, where);
   mlir::Value a = toElement(lhs, where);
@@ -148,8 +149,8 @@ Value Elaborator::elementCompare(BinaryOp op, const Value &lhs,
                         : op == BinaryOp::Le ? Predicate::OLE
                         : op == BinaryOp::Gt ? Predicate::OGT
                                              : Predicate::OGE;
-  return Value::scalar(arith::CmpFOp::create(builder, location(where, ""),
-                                             predicate, a, b));
+  return Value::scalar(
+      arith::CmpFOp::create(builder, location(where, ""), predicate, a, b));
 }
 
 Value Elaborator::elementSelect(const Value &condition, const Value &yes,
@@ -158,8 +159,8 @@ Value Elaborator::elementSelect(const Value &condition, const Value &yes,
   mlir::Value b = a ? toElement(no, where) : nullptr;
   if (!b)
     return Value();
-  return Value::scalar(arith::SelectOp::create(
-      builder, location(where, ""), condition.asMlir(), a, b));
+  return Value::scalar(arith::SelectOp::create(builder, location(where, ""),
+                                               condition.asMlir(), a, b));
 }
 
 Value Elaborator::elementHelper(StringRef name, const std::vector<Value> &args,

@@ -55,13 +55,12 @@ void Elaborator::bindModelParams(const Definition &model, Frame &frame) {
     names.push_back(param.name.text);
   for (const auto &[name, text] : options.set) {
     if (!llvm::is_contained(names, name)) {
-      diags.error("--set " + name + "=" + text + ": model '" +
-                      model.name.text + "' has no parameter '" + name + "'" +
-                      didYouMean(name, names),
-                  names.empty() ? std::vector<std::string>{}
-                                : std::vector<std::string>{
-                                      "its parameters: " +
-                                      llvm::join(names, ", ")});
+      diags.error(
+          "--set " + name + "=" + text + ": model '" + model.name.text +
+              "' has no parameter '" + name + "'" + didYouMean(name, names),
+          names.empty() ? std::vector<std::string>{}
+                        : std::vector<std::string>{"its parameters: " +
+                                                   llvm::join(names, ", ")});
       continue;
     }
     // Parsed as the language writes it: 10, 0.5, true, (64, 128), relu.
@@ -79,8 +78,7 @@ void Elaborator::bindModelParams(const Definition &model, Frame &frame) {
     if (param.defaultValue)
       value = evaluate(*param.defaultValue);
     else
-      error(param.name.range,
-            "'" + param.name.text + "' has no value",
+      error(param.name.range, "'" + param.name.text + "' has no value",
             {"give it one here, or with --set " + param.name.text.str() +
              "=..."});
     frame.variables[param.name.text] = {value, param.name.range};
@@ -132,8 +130,8 @@ mlir::OwningOpRef<mlir::ModuleOp> Elaborator::run(const File &file) {
       &context, [&](mlir::Diagnostic &diagnostic) {
         if (complaint.empty()) {
           cnn::LayerLocation at = cnn::layerLocation(diagnostic.getLocation());
-          complaint = at.file + ":" + std::to_string(at.line) + ": " +
-                      at.path + " cannot be built";
+          complaint = at.file + ":" + std::to_string(at.line) + ": " + at.path +
+                      " cannot be built";
         }
         return mlir::success();
       });
@@ -157,7 +155,8 @@ mlir::Type Elaborator::inputType(const InputStmt &statement) {
   if (statement.dims.size() != 4 && statement.dims.size() != 2) {
     error(statement.typeRange,
           "an input has 4 sizes, (N, channels, height, width), or 2, (N, "
-          "features), not " + Twine(statement.dims.size()));
+          "features), not " +
+              Twine(statement.dims.size()));
     return nullptr;
   }
   llvm::SmallVector<int64_t> shape;
@@ -178,10 +177,9 @@ mlir::Type Elaborator::inputType(const InputStmt &statement) {
       continue;
     }
     if (!size.isPoison())
-      error(dim->range, size.isInt()
-                            ? "a size is between 1 and " + Twine(maxExtent)
-                            : "a size is a whole number, not " +
-                                  kindText(size));
+      error(dim->range,
+            size.isInt() ? "a size is between 1 and " + Twine(maxExtent)
+                         : "a size is a whole number, not " + kindText(size));
     fine = false;
   }
   if (!fine || !checkSize(shape, statement.typeRange))
@@ -231,11 +229,12 @@ void Elaborator::executeInput(const InputStmt &statement) {
     if (arg.value.isPoison())
       return;
     if (!arg.value.isTensor()) {
-      error(arg.range, "the input '" + name + "' is a tensor, not " +
-                           kindText(arg.value));
+      error(arg.range,
+            "the input '" + name + "' is a tensor, not " + kindText(arg.value));
       return;
     }
-    auto actual = mlir::cast<mlir::RankedTensorType>(arg.value.asMlir().getType());
+    auto actual =
+        mlir::cast<mlir::RankedTensorType>(arg.value.asMlir().getType());
     if (actual.getShape().drop_front() != declared.drop_front()) {
       error(arg.range, "the input '" + name + "' of '" +
                            frame->definition->name.text + "' is " +
@@ -271,9 +270,9 @@ void Elaborator::executeInput(const InputStmt &statement) {
   mlir::DictionaryAttr image;
   if (statement.source)
     image = imageAttr(*statement.source, type, overridden);
-  auto input = cnn::InputOp::create(builder,
-                                    location(statement.name.range, name), type,
-                                    builder.getStringAttr(name), image);
+  auto input =
+      cnn::InputOp::create(builder, location(statement.name.range, name), type,
+                           builder.getStringAttr(name), image);
   frame->variables[name] = {
       Value::tensor(input.getResult(), statement.name.range, "input"),
       statement.name.range};
@@ -318,7 +317,8 @@ mlir::DictionaryAttr Elaborator::imageAttr(const CallExpr &call,
       return true;
     }
     if (!value.isSequence() || int64_t(value.items().size()) != channels ||
-        !llvm::all_of(value.items(), [](const Value &v) { return v.isNumber(); }))
+        !llvm::all_of(value.items(),
+                      [](const Value &v) { return v.isNumber(); }))
       return false;
     for (auto [i, item] : llvm::enumerate(value.items()))
       into[i] = item.asReal();
@@ -348,8 +348,8 @@ mlir::DictionaryAttr Elaborator::imageAttr(const CallExpr &call,
       continue;
     }
     if (!llvm::is_contained(known, key)) {
-      wrong(arg.name.range, "image has no parameter '" + key + "'" +
-                                didYouMean(key, known),
+      wrong(arg.name.range,
+            "image has no parameter '" + key + "'" + didYouMean(key, known),
             {"write: image(resize=256, crop=224, normalize=imagenet, "
              "scale=1/255)"});
       continue;
@@ -385,7 +385,8 @@ mlir::DictionaryAttr Elaborator::imageAttr(const CallExpr &call,
           llvm::is_contained(deviation, 0.0))
         wrong(where,
               "'normalize' is imagenet, or (mean, deviation), each a number "
-              "or one for each of the " + Twine(channels) + " channels");
+              "or one for each of the " +
+                  Twine(channels) + " channels");
     }
   }
   if (resize && !overridden && *resize < std::max(height, width)) {
@@ -398,8 +399,8 @@ mlir::DictionaryAttr Elaborator::imageAttr(const CallExpr &call,
   llvm::SmallVector<mlir::NamedAttribute> entries;
   // A shape from outside has its own proportions: the picture is stretched.
   if (resize && !overridden)
-    entries.push_back(builder.getNamedAttr(
-        "resize", builder.getI64IntegerAttr(*resize)));
+    entries.push_back(
+        builder.getNamedAttr("resize", builder.getI64IntegerAttr(*resize)));
   entries.push_back(
       builder.getNamedAttr("mean", builder.getDenseF64ArrayAttr(mean)));
   entries.push_back(

@@ -48,11 +48,12 @@ Value Elaborator::error(SMRange where, const Twine &message,
   SMRange place = userPlace(where);
   unsigned shown = 0;
   for (const Frame *f = frame; f && f->caller && shown < 3; f = f->caller) {
-    if (f->file->isLibrary)
+    // A mistake in the call itself is not inside what is called.
+    std::string line = diags.line(f->callSite.Start, place.Start);
+    if (f->file->isLibrary || line == diags.line(place.Start, place.Start))
       continue;
-    notes.push_back(("in '" + f->definition->name.text + "', called on " +
-                     diags.line(f->callSite.Start, place.Start))
-                        .str());
+    notes.push_back(
+        ("in '" + f->definition->name.text + "', called on " + line).str());
     ++shown;
   }
   diags.error(place, message, std::move(notes));
@@ -65,8 +66,7 @@ bool Elaborator::countStep(SMRange where) {
   if (++steps <= maxSteps)
     return true;
   aborted = true;
-  error(where, "this model unrolls to more than " + Twine(maxSteps) +
-                   " steps",
+  error(where, "this model unrolls to more than " + Twine(maxSteps) + " steps",
         {"a loop or a block that calls itself makes too many layers"});
   return false;
 }
@@ -243,10 +243,9 @@ void Elaborator::executeAssign(const AssignStmt &statement) {
   if (values.size() == 1 && targets.size() > 1)
     return assign(targets, values.front(), statement.values.front()->range);
   if (values.size() != targets.size()) {
-    error(statement.range, Twine(targets.size()) +
-                               (targets.size() == 1 ? " name" : " names") +
-                               " cannot take " + Twine(values.size()) +
-                               " values");
+    error(statement.range,
+          Twine(targets.size()) + (targets.size() == 1 ? " name" : " names") +
+              " cannot take " + Twine(values.size()) + " values");
     for (const Pattern &target : targets)
       poison(target);
     return;

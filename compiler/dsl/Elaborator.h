@@ -151,8 +151,8 @@ private:
                        llvm::SMRange where);
   Value elementHelper(llvm::StringRef name, const std::vector<Value> &args,
                       llvm::SMRange where);
-  Value elementSelect(const Value &condition, const Value &yes,
-                      const Value &no, llvm::SMRange where);
+  Value elementSelect(const Value &condition, const Value &yes, const Value &no,
+                      llvm::SMRange where);
   mlir::Value toElement(const Value &value, llvm::SMRange where);
   Value applyBinary(BinaryOp op, const Value &lhs, const Value &rhs,
                     llvm::SMRange where);

@@ -142,8 +142,8 @@ void Loader::resolve(File &file, ImportItem &item) {
       buffer = read(path, problem);
     if (!buffer) {
       file.incomplete = true;
-      return diags.error(item.range, "cannot read '" + printable(path) +
-                                         "': " + problem);
+      return diags.error(item.range,
+                         "cannot read '" + printable(path) + "': " + problem);
     }
     known = byPath.try_emplace(real, add(std::move(buffer), path)).first;
   }
@@ -179,15 +179,13 @@ mlir::OwningOpRef<mlir::ModuleOp>
 halcyon::dsl::compileModelFile(StringRef path, mlir::MLIRContext &context,
                                const FrontendOptions &options,
                                raw_ostream &errs) {
-  return compile([&](Loader &loader) { return loader.loadMain(path); },
-                 context, options, errs);
+  return compile([&](Loader &loader) { return loader.loadMain(path); }, context,
+                 options, errs);
 }
 
-mlir::OwningOpRef<mlir::ModuleOp>
-halcyon::dsl::compileModelText(StringRef text, StringRef name,
-                               mlir::MLIRContext &context,
-                               const FrontendOptions &options,
-                               raw_ostream &errs) {
+mlir::OwningOpRef<mlir::ModuleOp> halcyon::dsl::compileModelText(
+    StringRef text, StringRef name, mlir::MLIRContext &context,
+    const FrontendOptions &options, raw_ostream &errs) {
   return compile([&](Loader &loader) { return loader.loadText(text, name); },
                  context, options, errs);
 }

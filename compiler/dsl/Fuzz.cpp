@@ -27,8 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   // Every refusal has a reason, and none shows this program's insides.
   if (!module && errors.empty())
     __builtin_trap();
-  if (llvm::StringRef(errors).contains("'cnn.") &&
-      !text.contains("cnn."))
+  if (llvm::StringRef(errors).contains("'cnn.") && !text.contains("cnn."))
     __builtin_trap();
   return 0;
 }

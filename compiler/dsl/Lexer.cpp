@@ -226,14 +226,14 @@ void Lexer::lexToken() {
   };
   // Longer spellings first.
   static constexpr Fixed fixed[] = {
-      {"->", Tok::Arrow},    {"..", Tok::DotDot},   {"**", Tok::StarStar},
-      {"==", Tok::Eq},       {"!=", Tok::Ne},       {"<=", Tok::Le},
-      {">=", Tok::Ge},       {"(", Tok::LParen},    {")", Tok::RParen},
-      {"[", Tok::LBracket},  {"]", Tok::RBracket},  {"{", Tok::LBrace},
-      {"}", Tok::RBrace},    {",", Tok::Comma},     {":", Tok::Colon},
-      {".", Tok::Dot},       {"=", Tok::Assign},    {"+", Tok::Plus},
-      {"-", Tok::Minus},     {"*", Tok::Star},      {"/", Tok::Slash},
-      {"%", Tok::Percent},   {"<", Tok::Lt},        {">", Tok::Gt},
+      {"->", Tok::Arrow},   {"..", Tok::DotDot},  {"**", Tok::StarStar},
+      {"==", Tok::Eq},      {"!=", Tok::Ne},      {"<=", Tok::Le},
+      {">=", Tok::Ge},      {"(", Tok::LParen},   {")", Tok::RParen},
+      {"[", Tok::LBracket}, {"]", Tok::RBracket}, {"{", Tok::LBrace},
+      {"}", Tok::RBrace},   {",", Tok::Comma},    {":", Tok::Colon},
+      {".", Tok::Dot},      {"=", Tok::Assign},   {"+", Tok::Plus},
+      {"-", Tok::Minus},    {"*", Tok::Star},     {"/", Tok::Slash},
+      {"%", Tok::Percent},  {"<", Tok::Lt},       {">", Tok::Gt},
   };
 
   char c = peek();

@@ -122,8 +122,8 @@ Expr *Parser::parseExpr() {
   }
   if (expr && chained && binaryOp(peek().kind)) {
     diags.error(peek().range(),
-                "put parentheses around the '->' chain before '" +
-                    peek().text + "'",
+                "put parentheses around the '->' chain before '" + peek().text +
+                    "'",
                 {"(x -> f) + y, or f(x) + y"});
     return nullptr;
   }
@@ -370,8 +370,7 @@ StringExpr *Parser::parseString() {
       Nested nested(*this);
       if (tooDeep())
         return nullptr;
-      Expr *value =
-          Parser(text.slice(1, end), diags, file, depth).parseWhole();
+      Expr *value = Parser(text.slice(1, end), diags, file, depth).parseWhole();
       if (!value || !checkDepth(string, std::max(string->depth, value->depth)))
         return nullptr;
       string->parts.push_back({plain, value});

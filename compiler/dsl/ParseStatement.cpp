@@ -15,8 +15,7 @@ bool Parser::parseBody(Body &body, const Token &opening, StringRef what) {
     bool forgotten = token.is(Tok::KwBlock) || token.is(Tok::KwModel) ||
                      token.is(Tok::KwImport);
     if (token.is(Tok::End) || forgotten) {
-      diags.error(token.range(),
-                  "expected '}' before " + spell(token),
+      diags.error(token.range(), "expected '}' before " + spell(token),
                   {"the '{' of this " + what.str() + " is on " +
                    diags.line(opening.begin(), token.begin())});
       return forgotten;
@@ -70,12 +69,13 @@ Stmt *Parser::recover(size_t from) {
     if (tokens[i].is(Tok::KwFor) || tokens[i].isWord("input"))
       ++i;
     size_t first = i;
-    while (i < index && (tokens[i].is(Tok::Name) || tokens[i].is(Tok::Comma) ||
-                         tokens[i].is(Tok::LParen) || tokens[i].is(Tok::RParen)))
+    while (i < index &&
+           (tokens[i].is(Tok::Name) || tokens[i].is(Tok::Comma) ||
+            tokens[i].is(Tok::LParen) || tokens[i].is(Tok::RParen)))
       ++i;
-    bool assigned = i < index && (tokens[i].is(Tok::Assign) ||
-                                  tokens[i].is(Tok::KwIn) ||
-                                  tokens[i].is(Tok::Colon));
+    bool assigned =
+        i < index && (tokens[i].is(Tok::Assign) || tokens[i].is(Tok::KwIn) ||
+                      tokens[i].is(Tok::Colon));
     for (size_t name = first; name < i; ++name)
       if (tokens[name].is(Tok::Name) && (assigned || name == first))
         broken->names.push_back(tokens[name].text);
@@ -187,8 +187,7 @@ Stmt *Parser::parseInput() {
       !expect(Tok::Colon, "':'", "and the type of the input"))
     return nullptr;
   SMLoc type = peek().begin();
-  if (!parseName(statement->elementType,
-                 "a type such as f32[N, 3, 224, 224]"))
+  if (!parseName(statement->elementType, "a type such as f32[N, 3, 224, 224]"))
     return nullptr;
   const Token &opening = peek();
   if (!expect(Tok::LBracket, "'['", "and the sizes of the input"))

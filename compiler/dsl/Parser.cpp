@@ -76,8 +76,8 @@ bool Parser::parseName(Identifier &name, StringRef what) {
 bool Parser::tooDeep() {
   if (depth <= maxNesting)
     return false;
-  diags.error(peek().range(), "this is nested more than " +
-                                  Twine(maxNesting) + " levels deep");
+  diags.error(peek().range(),
+              "this is nested more than " + Twine(maxNesting) + " levels deep");
   return true;
 }
 
@@ -185,8 +185,9 @@ bool Parser::parseParams(Definition &definition) {
     Param param;
     bool isWeight = peek().isWord("weight") && peek(1).is(Tok::Name);
     if (isWeight) {
-      diags.error(peek().range(), "an op with weights of its own is not "
-                                  "supported yet",
+      diags.error(peek().range(),
+                  "an op with weights of its own is not "
+                  "supported yet",
                   {"an op computes each element from the same element of its "
                    "inputs; use a layer such as batchnorm for learned scales"});
       return false;
@@ -195,8 +196,8 @@ bool Parser::parseParams(Definition &definition) {
       return false;
     for (const Param &other : definition.params)
       if (other.name.text == param.name.text)
-        diags.error(param.name.range, "there already is a parameter '" +
-                                          param.name.text + "'");
+        diags.error(param.name.range,
+                    "there already is a parameter '" + param.name.text + "'");
     if (accept(Tok::Assign) && !(param.defaultValue = parseExpr()))
       return false;
     definition.params.push_back(param);
@@ -218,10 +219,11 @@ bool Parser::parseDefinition(Definition::Kind kind) {
     return false;
   Definition &result = *definition;
   if (const Definition *other = file.find(definition->name.text))
-    diags.error(definition->name.range,
-                "'" + definition->name.text + "' is defined twice",
-                {"the other is on " + diags.line(other->name.range.Start,
-                                                 definition->name.range.Start)});
+    diags.error(
+        definition->name.range,
+        "'" + definition->name.text + "' is defined twice",
+        {"the other is on " +
+         diags.line(other->name.range.Start, definition->name.range.Start)});
   file.definitions.push_back(std::move(definition));
 
   // Whoever calls a definition that did not parse hears nothing more of it.

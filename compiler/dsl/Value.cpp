@@ -15,8 +15,7 @@ Value Value::sequence(bool isList, std::vector<Value> items) {
   sequence->isList = isList;
   for (const Value &item : items)
     if (item.isSequence())
-      sequence->depth =
-          std::max(sequence->depth, item.asSequence().depth + 1);
+      sequence->depth = std::max(sequence->depth, item.asSequence().depth + 1);
   sequence->items = std::move(items);
   return {ValueKind::Sequence, std::move(sequence)};
 }
