@@ -14,21 +14,31 @@ using namespace halcyon;
 using namespace halcyon::cnn;
 
 namespace {
-/// Operations that will be one kernel. All readers of every value but the last
-/// operation's are in the group.
+/// Operations that will be one kernel. All readers of every value but the
+/// result are in the group.
 struct Cluster {
-  SmallVector<Operation *> ops; ///< the last one gives the result
+  SmallVector<Operation *> prologue; ///< elementwise operations before it
   Operation *anchor = nullptr;
-  size_t prologue = 0; ///< operations that the anchor reads
+  SmallVector<Operation *> epilogue; ///< after it, or without an anchor
 
-  Value result() const { return ops.back()->getResult(0); }
-  size_t epilogue() const { return ops.size() - prologue - (anchor ? 1 : 0); }
-
+  Operation *last() const {
+    return epilogue.empty() ? anchor : epilogue.back();
+  }
+  Value result() const { return last()->getResult(0); }
+  bool holds(Operation *op) const {
+    return op == anchor || llvm::is_contained(epilogue, op);
+  }
   /// Whether nothing outside `reader` reads the result.
   bool servesOnly(const Cluster &reader) const {
-    return llvm::all_of(result().getUsers(), [&](Operation *user) {
-      return llvm::is_contained(reader.ops, user);
-    });
+    return llvm::all_of(result().getUsers(),
+                        [&](Operation *user) { return reader.holds(user); });
+  }
+  SmallVector<Operation *> ops() const {
+    SmallVector<Operation *> all(prologue);
+    if (anchor)
+      all.push_back(anchor);
+    all.append(epilogue);
+    return all;
   }
 };
 
@@ -43,83 +53,65 @@ private:
   Cluster *findProducer(const Cluster &reader) const;
   void growUpwards(Cluster &cluster);
   void takePrologue(Cluster &cluster);
-  void merge(Cluster &into, Cluster &from);
+  void dissolve(Cluster &from, Cluster &into);
 
   DenseMap<Operation *, Cluster *> clusters; ///< by each of its operations
 };
 } // namespace
 
-/// The latest group that can join the elementwise operations of `reader`:
-/// they alone read it, and it has their shape, so that nothing is computed
-/// twice.
+/// The latest group that can join the elementwise end of `reader`, which alone
+/// reads it. It has the result's shape, so that nothing is computed twice.
 Cluster *Fuse::findProducer(const Cluster &reader) const {
   Cluster *best = nullptr;
-  for (Operation *op : reader.ops) {
+  for (Operation *op : reader.epilogue) {
     for (Value operand : op->getOperands()) {
       Cluster *other = clusterOf(operand);
       if (!other || other == &reader || (other->anchor && reader.anchor) ||
           operand.getType() != reader.result().getType() ||
-          reader.epilogue() + other->epilogue() > maxEpilogue ||
+          reader.epilogue.size() + other->epilogue.size() > maxEpilogue ||
           !other->servesOnly(reader))
         continue;
-      if (!best || best->ops.back()->isBeforeInBlock(other->ops.back()))
+      if (!best || best->last()->isBeforeInBlock(other->last()))
         best = other;
     }
   }
   return best;
 }
 
-void Fuse::merge(Cluster &into, Cluster &from) {
-  for (Operation *op : from.ops)
+/// Leaves `from` empty; its operations belong to `into`.
+void Fuse::dissolve(Cluster &from, Cluster &into) {
+  for (Operation *op : from.ops())
     clusters[op] = &into;
-  into.ops.insert(into.ops.begin(), from.ops.begin(), from.ops.end());
-  into.prologue += from.prologue;
-  if (from.anchor)
-    into.anchor = from.anchor;
-  from.ops.clear();
+  from = Cluster();
 }
 
 void Fuse::growUpwards(Cluster &cluster) {
-  while (Cluster *producer = findProducer(cluster))
-    merge(cluster, *producer);
+  while (Cluster *producer = findProducer(cluster)) {
+    Cluster taken = *producer;
+    dissolve(*producer, cluster);
+    cluster.epilogue.append(taken.epilogue);
+    llvm::sort(cluster.epilogue, [](Operation *a, Operation *b) {
+      return a->isBeforeInBlock(b);
+    });
+    if (taken.anchor) {
+      cluster.anchor = taken.anchor;
+      cluster.prologue = taken.prologue;
+    }
+  }
 }
 
 void Fuse::takePrologue(Cluster &cluster) {
   Cluster *producer = clusterOf(cluster.anchor->getOperand(0));
-  if (!producer || producer->anchor || producer->ops.size() > maxPrologue ||
-      !producer->servesOnly(cluster))
+  if (!producer || producer->anchor ||
+      producer->epilogue.size() > maxPrologue || !producer->servesOnly(cluster))
     return;
-  merge(cluster, *producer);
-  cluster.prologue = cluster.ops.size() - 1;
-}
-
-/// Orders a group as it reads: prologue, anchor, epilogue.
-static SmallVector<Operation *> inReadingOrder(const Cluster &cluster) {
-  SmallVector<Operation *> order(cluster.ops);
-  llvm::sort(order, [](Operation *a, Operation *b) {
-    return a->isBeforeInBlock(b);
-  });
-  if (!cluster.anchor)
-    return order;
-  // What the anchor reads, from it upwards.
-  llvm::SmallPtrSet<Operation *, 8> before;
-  for (Operation *op : llvm::reverse(order))
-    if (op != cluster.anchor && llvm::any_of(op->getUsers(), [&](Operation *u) {
-          return u == cluster.anchor || before.contains(u);
-        }))
-      before.insert(op);
-  auto rank = [&](Operation *op) {
-    return op == cluster.anchor ? 1 : before.contains(op) ? 0 : 2;
-  };
-  llvm::stable_sort(order, [&](Operation *a, Operation *b) {
-    return rank(a) < rank(b);
-  });
-  return order;
+  cluster.prologue = producer->epilogue;
+  dissolve(*producer, cluster);
 }
 
 /// Puts the group into a region where its last operation stands.
 static void outline(const Cluster &cluster) {
-  SmallVector<Operation *> order = inReadingOrder(cluster);
+  SmallVector<Operation *> order = cluster.ops();
   llvm::SmallPtrSet<Operation *, 8> inside(order.begin(), order.end());
   llvm::SetVector<Value> inputs;
   for (Operation *op : order)
@@ -128,8 +120,8 @@ static void outline(const Cluster &cluster) {
         inputs.insert(operand);
 
   Value result = cluster.result();
-  Location loc = (cluster.anchor ? cluster.anchor : cluster.ops.back())->getLoc();
-  OpBuilder builder(cluster.ops.back());
+  Location loc = (cluster.anchor ? cluster.anchor : cluster.last())->getLoc();
+  OpBuilder builder(cluster.last());
   auto fused = FusedOp::create(builder, loc, TypeRange(result.getType()),
                                inputs.getArrayRef(), /*schedule=*/nullptr,
                                /*reason=*/nullptr);
@@ -155,9 +147,9 @@ void Fuse::runOnOperation() {
     if (!compute || compute.movesDataOnly())
       continue;
     Cluster &cluster = *all.emplace_back(std::make_unique<Cluster>());
-    cluster.ops = {&op};
     clusters[&op] = &cluster;
     if (!compute.isAnchor()) {
+      cluster.epilogue = {&op};
       growUpwards(cluster);
       continue;
     }
@@ -166,6 +158,6 @@ void Fuse::runOnOperation() {
       takePrologue(cluster);
   }
   for (const auto &cluster : all)
-    if (!cluster->ops.empty())
+    if (!cluster->ops().empty())
       outline(*cluster);
 }
