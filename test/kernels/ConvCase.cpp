@@ -33,6 +33,11 @@ int ConvCase::outW() const {
   return (w + pad[1] + pad[3] - dw * (kw - 1) - 1) / sw + 1;
 }
 
+double ConvCase::flops() const {
+  double perCell = 2.0 * kh * kw * (c / groups) * o;
+  return perCell * (transposed ? h * w : outH() * outW());
+}
+
 std::string ConvCase::name() const {
   static const char *epilogues[] = {"", " relu", " scale+silu", " add+relu",
                                     " gate"};

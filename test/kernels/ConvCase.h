@@ -30,6 +30,7 @@ struct ConvCase {
 
   int outH() const;
   int outW() const;
+  double flops() const; ///< of the layer's definition
   std::string name() const;
   std::string text() const;
   std::vector<Tensor> inputs(int batch) const;

@@ -240,6 +240,17 @@ CompiledKernel::make(MLIRContext &context, StringRef text, const Target &target,
   return result;
 }
 
+bool CompiledKernel::handles(MLIRContext &context, StringRef text,
+                             const Target &target, StringRef name) {
+  auto module = parseSourceString<ModuleOp>(text, &context);
+  const Kernel *kernel = findKernel(name);
+  if (!module || !kernel)
+    return false;
+  auto op = *module->getOps<exec::KernelOp>().begin();
+  std::string why;
+  return kernel->handles(Group(op.getBody().front()), target, why);
+}
+
 void CompiledKernel::place(Buffer &buffer, const cnn::BufferGeometry &geometry,
                            float *start) {
   buffer.dims.clear();
@@ -333,10 +344,10 @@ void CompiledKernel::setInputs(ArrayRef<Tensor> tensors) {
     cnn::BufferGeometry geometry = cnn::interiorOf(type);
     buffer.memory = AlignedFloats(cnn::elementsOf(type) * batch, kPoison);
     // A slice begins after one block of other channels.
-    if (type.getRank() == 4 && cnn::layoutOf(type).getChannels()) {
-      const auto &dim = geometry.dims[geometry.dims.size() - 2];
-      buffer.before = dim.stride;
-    }
+    if (type.getRank() == 4 && cnn::layoutOf(type).getChannels())
+      buffer.before = cnn::layoutOf(type).getOrder() == "nhwc"
+                          ? 1
+                          : geometry.dims[geometry.dims.size() - 2].stride;
     float *start = buffer.memory.data() + buffer.before;
     place(buffer, geometry, start + geometry.offset);
     argv.push_back(&buffer.raw);

@@ -57,6 +57,10 @@ public:
   make(mlir::MLIRContext &context, llvm::StringRef text, const Target &target,
        const HarnessOptions &options, std::string &error);
 
+  /// Whether the kernel of this name takes the group.
+  static bool handles(mlir::MLIRContext &context, llvm::StringRef text,
+                      const Target &target, llvm::StringRef kernel);
+
   /// Puts dense inputs into buffers; weights are packed.
   void setInputs(llvm::ArrayRef<Tensor> inputs);
   int run();

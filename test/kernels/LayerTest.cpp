@@ -16,6 +16,7 @@ using namespace halcyon;
 using namespace halcyon::test;
 
 int main(int argc, char **argv) {
+  setvbuf(stdout, nullptr, _IOLBF, 0);
   std::string only;
   bool verbose = false;
   for (int i = 1; i < argc; ++i) {
