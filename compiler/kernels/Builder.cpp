@@ -129,10 +129,10 @@ Expr KernelBuilder::load(Value argument, const Point &p, Type at) {
       !(type.getRank() == 4 && cnn::layoutOf(type).isBlocked()) &&
       !isa_and_nonnull<cnn::PackedAttr>(type.getEncoding())) {
     int64_t channels = type.getDimSize(type.getRank() == 1 ? 0 : 1);
-    if (channels > 1) {
-      q.c = Halide::min(p.cb * target.lanes + p.c, (int)channels - 1);
-      q.cb = Expr();
-    }
+    q.c = channels > 1
+              ? Halide::min(p.cb * target.lanes + p.c, (int)channels - 1)
+              : Expr(0);
+    q.cb = Expr();
   }
   return input(argument)(coordinates(type, q));
 }

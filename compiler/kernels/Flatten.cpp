@@ -27,8 +27,9 @@ public:
   SmallVector<LayoutChoice> layouts(const Group &group,
                                     const Target &target) const override {
     SmallVector<LayoutChoice> result;
+    std::string blocked = cnn::LayoutAttr::blocked(target.lanes);
     for (StringRef order :
-         {StringRef("nchw"), StringRef(cnn::LayoutAttr::blocked(target.lanes)),
+         {StringRef("nchw"), StringRef(blocked),
           StringRef("nhwc")})
       result.push_back(uniformLayout(group, order));
     return result;

@@ -116,12 +116,14 @@ public:
       return whole(args);
     });
 
-    double channels = (double)cnn::blocksOf(from) * (blocked ? lanes : 1);
-    int perTask = rowsPerTask(b.target, 4.0 * height * width, channels);
+    int perTask = rowsPerTask(b.target, 4.0 * height * width,
+                              (double)from.getDimSize(1));
     auto guard = TailStrategy::GuardWithIf;
     Var task("task"), block("block"), lane("lane");
     Func out = b.output();
-    int vectors = (perTask + lanes - 1) / lanes;
+    int channels = (int)to.getDimSize(1);
+    int vectors = std::min((perTask + lanes - 1) / lanes,
+                           (channels + lanes - 1) / lanes);
     if (cnn::layoutOf(to).isBlocked())
       out.vectorize(b.c)
           .split(b.cb, block, b.cb, vectors, guard)
@@ -129,8 +131,10 @@ public:
     else
       out.split(b.c, block, b.c, vectors * lanes, guard)
           .split(b.c, b.c, lane, lanes, guard)
-          .reorder(lane, b.c, b.x, b.y, block, b.n)
-          .vectorize(lane);
+          .reorder(lane, b.c, b.x, b.y, block, b.n);
+    // Less than a vector: Halide would load it whole from less memory.
+    if (!cnn::layoutOf(to).isBlocked() && channels >= lanes)
+      out.vectorize(lane);
     out.fuse(block, b.n, task).parallel(task);
     whole.compute_at(out, task);
 

@@ -111,13 +111,15 @@ public:
     tile(b.c, b.cb, b.n) += weight(b.c, r, Halide::min(b.cb, panels - 1)) *
                             x(r, Halide::min(b.n, batch - 1));
 
-    b.bind(op.getResult(), [&](const Point &p) {
+    b.bind(op.getResult(), [&, op](const Point &p) mutable {
       Expr lane = p.c % lanes, panel = p.c / lanes, total;
       for (int i = 0; i < sums; ++i) {
         Expr v = part(lane, i, panel, p.n);
         total = total.defined() ? total + v : v;
       }
-      return Halide::select(batch == 1, total, tile(lane, panel, p.n));
+      Expr sum = Halide::select(batch == 1, total, tile(lane, panel, p.n));
+      Value bias = op.getBias();
+      return bias ? sum + b.load(bias, p, op.getType()) : sum;
     });
 
     int tileO = (int)b.schedule.param("tile_o", 1);

@@ -31,12 +31,13 @@ public:
   SmallVector<LayoutChoice> layouts(const Group &group,
                                     const Target &target) const override {
     SmallVector<LayoutChoice> result;
+    std::string blocked = cnn::LayoutAttr::blocked(target.lanes);
     if (cnn::tensorOf(group.outputs().front()).getRank() != 4)
       return uniformLayouts(group, target);
     // Along x every vector is full, whatever the number of channels.
     for (StringRef order :
          {StringRef("nchw"), StringRef("nhwc"),
-          StringRef(cnn::LayoutAttr::blocked(target.lanes))})
+          StringRef(blocked)})
       result.push_back(uniformLayout(group, order));
     return result;
   }
@@ -59,6 +60,13 @@ public:
     auto guard = TailStrategy::GuardWithIf;
 
     bool blocked = maps && layout.isBlocked();
+    if (channels == 1) {
+      // exp(0) / exp(0), whatever the value.
+      b.bind(op.getResult(), [](const Point &) { return Expr(1.0f); });
+      Func out = b.output();
+      scheduleRows(b, out, type, {rowBytesOf(b, type)});
+      return;
+    }
 
     // Channels in whole groups of `width`, and what is left. Dense maps are
     // vectors along x: groups of one.
