@@ -3,8 +3,7 @@
 #include "compiler/passes/Passes.h"
 #include "dialects/cnn/Support.h"
 
-#include "mlir/IR/PatternMatch.h"
-#include "mlir/Transforms/GreedyPatternRewriteDriver.h"
+#include "mlir/IR/Builders.h"
 
 namespace halcyon {
 #define GEN_PASS_DEF_NORMALIZEPADDING
@@ -65,11 +64,11 @@ static void padExplicitly(ConvOp conv) {
   conv.setPadMode(PadMode::zero);
 }
 
-/// op(pad(x, zero), p) = op(x, pad + p).
-static void absorbZeroPad(PaddedOpInterface op) {
+/// op(pad(x, zero), p) = op(x, pad + p). Returns whether there was such a pad.
+static bool absorbZeroPad(PaddedOpInterface op) {
   auto outer = op->getOperand(0).getDefiningOp<PadOp>();
   if (!outer || outer.getMode() != PadMode::zero || !op.takeZerosAsPad())
-    return;
+    return false;
   SmallVector<int64_t> pad;
   for (auto [a, b] : llvm::zip(outer.getPad(), op.getPad()))
     pad.push_back(a + b);
@@ -77,6 +76,7 @@ static void absorbZeroPad(PaddedOpInterface op) {
   op->setOperand(0, outer.getX());
   if (outer->use_empty())
     outer->erase();
+  return true;
 }
 
 namespace {
@@ -88,7 +88,8 @@ struct NormalizePadding
         normalizeWindow(padded);
         if (auto conv = dyn_cast<ConvOp>(op))
           padExplicitly(conv);
-        absorbZeroPad(padded);
+        while (absorbZeroPad(padded))
+          ;
         // Zeros that came with a cnn.pad may be in vain, too.
         normalizeWindow(padded);
       }

@@ -63,6 +63,31 @@ def FoldBatchNorm : Pass<"cnn-fold-batchnorm", "::halcyon::cnn::ModelOp"> {
   }];
 }
 
+def Simplify : Pass<"cnn-simplify", "::halcyon::cnn::ModelOp"> {
+  let summary = "Layers that do nothing, and cheaper forms of those that do";
+  let description = [{
+    - An elementwise operation, pad, pooling or upsampling that is the identity
+      goes away, and so do pads of pads and concatenations within others.
+    - A pooling over the whole map is a global one; an adaptive pooling whose
+      cells are equal is a plain one.
+    - A mean over windows commutes with a convolution of one tap, and after it
+      there is less to convolve (DenseNet's transitions).
+
+    ```mlir
+    %1 = cnn.conv %x, %w : (tensor<?x16x8x8xf32>, tensor<8x16x1x1xf32>) -> tensor<?x8x8x8xf32>
+    %2 = cnn.avgpool %1 {kernel = array<i64: 2, 2>, stride = array<i64: 2, 2>} : (tensor<?x8x8x8xf32>) -> tensor<?x8x4x4xf32>
+    ```
+    becomes
+    ```mlir
+    %1 = cnn.avgpool %x {kernel = array<i64: 2, 2>, stride = array<i64: 2, 2>} : (tensor<?x16x8x8xf32>) -> tensor<?x16x4x4xf32>
+    %2 = cnn.conv %1, %w : (tensor<?x16x4x4xf32>, tensor<8x16x1x1xf32>) -> tensor<?x8x4x4xf32>
+    ```
+
+    Runs after `cnn-normalize-padding` and `cnn-fold-batchnorm`, which bring
+    windows to one form and convolutions next to what follows them.
+  }];
+}
+
 def Fuse : Pass<"cnn-fuse", "::halcyon::cnn::ModelOp"> {
   let summary = "Groups operations into kernels";
   let description = [{
@@ -74,8 +99,10 @@ def Fuse : Pass<"cnn-fuse", "::halcyon::cnn::ModelOp"> {
     A group grows at its end by an elementwise operation (activation, residual
     addition) that reads it, when all readers of every value inside are in the
     group and no operand is smaller than the result. Of two groups that an
-    addition could join, the later one takes it. A convolution with one tap per
-    element takes the elementwise operations before it as a prologue.
+    addition could join, the later one takes it. An operation that reads each
+    element for one position only (a convolution of one tap, a pooling whose
+    windows don't overlap) takes the elementwise operations before it as a
+    prologue.
 
     A group stands where its last operation stood: what it reads from outside is
     computed by then, and since nothing outside reads its inner values, no cycle
@@ -101,7 +128,7 @@ def Fuse : Pass<"cnn-fuse", "::halcyon::cnn::ModelOp"> {
     Option<"maxEpilogue", "max-epilogue", "unsigned", "16",
            "Elementwise operations in a group, at most, beside the prologue">,
     Option<"enablePrologue", "enable-prologue", "bool", "true",
-           "Let a pointwise convolution compute its input">,
+           "Let operations that read each element once compute their input">,
     Option<"maxPrologue", "max-prologue", "unsigned", "4",
            "Elementwise operations in a prologue, at most">
   ];

@@ -170,7 +170,7 @@ def Cnn_ComputeOpInterface : OpInterface<"ComputeOpInterface"> {
       "bool", "movesDataOnly", (ins), "", "return false;">,
     InterfaceMethod<[{
       Each element of the first operand serves one position of the output, so
-      that it may be computed on the way.}],
+      that it may be computed where it is read.}],
       "bool", "takesPrologue", (ins), "", "return false;">
   ];
 }

@@ -54,6 +54,13 @@ template <typename Op> static Window poolWindow(Op op) {
   return window;
 }
 
+/// Windows that don't overlap read each element once.
+template <typename Op> static bool windowsAreApart(Op op) {
+  Window window = poolWindow(op);
+  return window.stride[0] >= window.size[0] &&
+         window.stride[1] >= window.size[1];
+}
+
 template <typename Op> static double poolFlops(Op op) {
   return elementsPerImage(op.getType()) * op.getKernel()[0] * op.getKernel()[1];
 }
@@ -127,6 +134,7 @@ LogicalResult MaxPoolOp::inferReturnTypes(MLIRContext *, std::optional<Location>
 LogicalResult MaxPoolOp::verify() { return verifyPool(*this); }
 double MaxPoolOp::getFlops() { return poolFlops(*this); }
 Window MaxPoolOp::getWindow() { return poolWindow(*this); }
+bool MaxPoolOp::takesPrologue() { return windowsAreApart(*this); }
 LayerSignature MaxPoolOp::layerSignature() { return poolSignature(); }
 FailureOr<SmallVector<Value>> MaxPoolOp::buildLayer(LayerContext &context) {
   auto args = poolArguments(context, "maxpool");
@@ -161,6 +169,7 @@ bool AvgPoolOp::takeZerosAsPad() {
 LogicalResult AvgPoolOp::verify() { return verifyPool(*this); }
 double AvgPoolOp::getFlops() { return poolFlops(*this); }
 Window AvgPoolOp::getWindow() { return poolWindow(*this); }
+bool AvgPoolOp::takesPrologue() { return windowsAreApart(*this); }
 LayerSignature AvgPoolOp::layerSignature() {
   LayerSignature signature = poolSignature();
   signature.params.push_back({"count_pad", ParamKind::Bool, true});
@@ -206,6 +215,7 @@ LogicalResult GlobalAvgPoolOp::inferReturnTypes(MLIRContext *,
 }
 double GlobalAvgPoolOp::getFlops() { return elementsPerImage(getX().getType()); }
 Window GlobalAvgPoolOp::getWindow() { return wholeMap(); }
+bool GlobalAvgPoolOp::takesPrologue() { return true; }
 LayerSignature GlobalAvgPoolOp::layerSignature() {
   return {{{"x", ParamKind::Tensor}}};
 }
@@ -225,6 +235,7 @@ LogicalResult GlobalMaxPoolOp::inferReturnTypes(MLIRContext *,
 }
 double GlobalMaxPoolOp::getFlops() { return elementsPerImage(getX().getType()); }
 Window GlobalMaxPoolOp::getWindow() { return wholeMap(); }
+bool GlobalMaxPoolOp::takesPrologue() { return true; }
 LayerSignature GlobalMaxPoolOp::layerSignature() {
   return {{{"x", ParamKind::Tensor}}};
 }

@@ -3,7 +3,8 @@
 include "CnnBase.td"
 
 class Cnn_PoolOp<string mnemonic, dag extra>
-    : Cnn_Layer<mnemonic, ["getFlops", "getWindow"], [Cnn_PaddedOpInterface]> {
+    : Cnn_Layer<mnemonic, ["getFlops", "getWindow", "takesPrologue"],
+                [Cnn_PaddedOpInterface]> {
   let arguments = !con((ins AnyRankedTensor:$x,
     DenseI64ArrayAttr:$kernel,
     DenseI64ArrayAttr:$stride,
@@ -35,7 +36,7 @@ def Cnn_AvgPoolOp : Cnn_PoolOp<"avgpool",
 }
 
 class Cnn_GlobalPoolOp<string mnemonic>
-    : Cnn_Layer<mnemonic, ["getFlops", "getWindow"]> {
+    : Cnn_Layer<mnemonic, ["getFlops", "getWindow", "takesPrologue"]> {
   let arguments = (ins AnyRankedTensor:$x);
 }
 def Cnn_GlobalAvgPoolOp : Cnn_GlobalPoolOp<"global_avgpool"> {
