@@ -1,0 +1,72 @@
+// RUN: halcyon-opt %s -split-input-file -verify-diagnostics
+
+// expected-error @below {{unknown layout 'ncwh'; there are nchw, nhwc and blocked ones such as nchw16c}}
+#unknown = #cnn.layout<"ncwh">
+
+// -----
+
+// expected-error @below {{unknown layout 'nchw1c'}}
+#block = #cnn.layout<"nchw1c">
+
+// -----
+
+// expected-error @below {{halo is four sizes: top, left, bottom, right}}
+#halo = #cnn.layout<"nchw", halo = [1, 1]>
+
+// -----
+
+// expected-error @below {{halo is four sizes: top, left, bottom, right}}
+#negative = #cnn.layout<"nchw", halo = [1, 1, -1, 0]>
+
+// -----
+
+// expected-error @below {{channels is negative}}
+#channels = #cnn.layout<"nchw", channels = -1>
+
+// -----
+
+cnn.model @changes_shape {
+  %x = cnn.input "x" : tensor<?x8x6x6xf32>
+  // expected-error @below {{changes the shape}}
+  %y = cnn.relayout %x : tensor<?x8x6x6xf32> to tensor<?x8x6x5xf32>
+}
+
+// -----
+
+cnn.model @not_packed {
+  %w = cnn.weight "w" : tensor<8x8x3x3xf32>
+  // expected-error @below {{packs a weight without changing its shape}}
+  %y = cnn.pack %w : tensor<8x8x3x3xf32> to tensor<8x8x3x3xf32>
+}
+
+// -----
+
+cnn.model @unknown_letter {
+  %w = cnn.weight "w" : tensor<8x8x3x3xf32>
+  // expected-error @below {{tag 'oihx' does not fit the shape}}
+  %y = cnn.pack %w : tensor<8x8x3x3xf32> to tensor<8x8x3x3xf32, #cnn.packed<"oihx">>
+}
+
+// -----
+
+cnn.model @leaves_out_a_dimension {
+  %w = cnn.weight "w" : tensor<8x8x3x3xf32>
+  // expected-error @below {{tag 'oih' does not fit the shape}}
+  %y = cnn.pack %w : tensor<8x8x3x3xf32> to tensor<8x8x3x3xf32, #cnn.packed<"oih">>
+}
+
+// -----
+
+cnn.model @no_such_tile {
+  %w = cnn.weight "w" : tensor<8x8x3x3xf32>
+  // expected-error @below {{transforms 3x3 filters for tiles of 2 or 4}}
+  %y = cnn.pack %w : tensor<8x8x3x3xf32> to tensor<8x8x3x3xf32, #cnn.packed<"hwoi", winograd = 3>>
+}
+
+// -----
+
+cnn.model @no_such_filter {
+  %w = cnn.weight "w" : tensor<8x8x5x5xf32>
+  // expected-error @below {{transforms 3x3 filters for tiles of 2 or 4}}
+  %y = cnn.pack %w : tensor<8x8x5x5xf32> to tensor<8x8x5x5xf32, #cnn.packed<"hwoi", winograd = 4>>
+}
