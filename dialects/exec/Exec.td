@@ -20,7 +20,8 @@ def Exec_Dialect : Dialect {
 class Exec_Op<string mnemonic, list<Trait> traits = []>
     : Op<Exec_Dialect, mnemonic, traits>;
 
-def Exec_ProgramOp : Exec_Op<"program", [Symbol, NoTerminator, SingleBlock]> {
+def Exec_ProgramOp : Exec_Op<"program", [Symbol, SymbolTable, IsolatedFromAbove,
+                                          NoTerminator, SingleBlock]> {
   let summary = "A compiled model: kernels and functions";
   let description = [{
     `arena` is the size of the arena in bytes per image, `arena_bound` the
