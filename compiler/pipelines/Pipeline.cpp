@@ -15,6 +15,7 @@ void buildGraphPipeline(OpPassManager &module, const PipelineOptions &options) {
   model.addPass(createCanonicalizerPass());
   model.addPass(createNormalizePadding());
   model.addPass(createFoldBatchNorm());
+  model.addPass(createSimplify());
   model.addPass(createCanonicalizerPass());
   model.addPass(createCSEPass());
   model.addPass(createFuse());
