@@ -17,9 +17,7 @@ public:
 
   bool handles(const Group &group, const Target &,
                std::string &why) const override {
-    if (!group.anchorAs<cnn::ConcatOp>())
-      why = "the group joins nothing";
-    return why.empty() && oneOutput(group, why);
+    return group.anchorAs<cnn::ConcatOp>() && oneOutput(group, why);
   }
 
   SmallVector<LayoutChoice> layouts(const Group &group,

@@ -19,9 +19,7 @@ public:
 
   bool handles(const Group &group, const Target &,
                std::string &why) const override {
-    if (!group.anchorAs<cnn::FlattenOp>())
-      why = "the group flattens nothing";
-    return why.empty() && oneOutput(group, why);
+    return group.anchorAs<cnn::FlattenOp>() && oneOutput(group, why);
   }
 
   SmallVector<LayoutChoice> layouts(const Group &group,

@@ -23,10 +23,9 @@ public:
 
   bool handles(const Group &group, const Target &,
                std::string &why) const override {
-    if (!isa_and_nonnull<cnn::GlobalAvgPoolOp, cnn::GlobalMaxPoolOp>(
-            group.anchor()))
-      why = "the group pools no whole maps";
-    return why.empty() && oneOutput(group, why);
+    return isa_and_nonnull<cnn::GlobalAvgPoolOp, cnn::GlobalMaxPoolOp>(
+            group.anchor()) &&
+           oneOutput(group, why);
   }
 
   SmallVector<LayoutChoice> layouts(const Group &group,

@@ -62,7 +62,8 @@ public:
   /// As schedules, `--algorithm` and reports name it: "direct", "winograd4".
   virtual llvm::StringRef name() const = 0;
 
-  /// Whether it computes this group on this target; `why` says why not.
+  /// Whether it computes this group on this target; `why` says why not, and
+  /// stays empty where the group is another kind of layer.
   virtual bool handles(const Group &group, const Target &target,
                        std::string &why) const = 0;
 

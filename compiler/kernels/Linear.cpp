@@ -26,9 +26,7 @@ public:
 
   bool handles(const Group &group, const Target &,
                std::string &why) const override {
-    if (!group.anchorAs<cnn::LinearOp>())
-      why = "the group has no dense layer";
-    return why.empty() && oneOutput(group, why);
+    return group.anchorAs<cnn::LinearOp>() && oneOutput(group, why);
   }
 
   SmallVector<LayoutChoice> layouts(const Group &group,

@@ -15,8 +15,6 @@ public:
 
   bool handles(const Group &group, const Target &,
                std::string &why) const override {
-    if (group.anchor())
-      why = "the group has a layer with structure";
     return !group.anchor();
   }
 

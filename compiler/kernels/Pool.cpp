@@ -95,9 +95,8 @@ public:
 
   bool handles(const Group &group, const Target &,
                std::string &why) const override {
-    if (!isa_and_nonnull<cnn::MaxPoolOp, cnn::AvgPoolOp>(group.anchor()))
-      why = "the group has no pooling";
-    return why.empty() && oneOutput(group, why);
+    return isa_and_nonnull<cnn::MaxPoolOp, cnn::AvgPoolOp>(group.anchor()) &&
+           oneOutput(group, why);
   }
 
   SmallVector<LayoutChoice> layouts(const Group &group,

@@ -18,9 +18,8 @@ public:
 
   bool handles(const Group &group, const Target &,
                std::string &why) const override {
-    if (!group.anchorAs<cnn::RelayoutOp>() || group.hasPrologue())
-      why = "the group changes no layout";
-    return why.empty() && oneOutput(group, why);
+    return group.anchorAs<cnn::RelayoutOp>() && !group.hasPrologue() &&
+           oneOutput(group, why);
   }
 
   /// Both layouts are the operation's own.

@@ -23,9 +23,7 @@ public:
 
   bool handles(const Group &group, const Target &,
                std::string &why) const override {
-    if (!group.anchorAs<cnn::SoftmaxOp>())
-      why = "the group has no softmax";
-    return why.empty() && oneOutput(group, why);
+    return group.anchorAs<cnn::SoftmaxOp>() && oneOutput(group, why);
   }
 
   SmallVector<LayoutChoice> layouts(const Group &group,
