@@ -338,6 +338,104 @@ static LayerCase relayoutCase(const std::string &from, const std::string &to,
 }
 
 //===----------------------------------------------------------------------===//
+// Resampling
+//===----------------------------------------------------------------------===//
+
+static LayerCase padCase(const std::string &mode, int64_t channels,
+                         int64_t height, int64_t width, const Shape &pad) {
+  Shape shape = {-1, channels, height, width};
+  Shape result = {-1, channels, height + pad[0] + pad[2], width + pad[1] + pad[3]};
+  int code = mode == "zero" ? 0 : mode == "reflect" ? 1 : mode == "replicate" ? 2 : 3;
+  auto inside = [=](int64_t i, int64_t size) -> int64_t {
+    if (i >= 0 && i < size)
+      return i;
+    if (code == 1)
+      return i < 0 ? -i : 2 * (size - 1) - i;
+    if (code == 2)
+      return i < 0 ? 0 : size - 1;
+    return code == 3 ? (i + size) % size : -1;
+  };
+  auto reference = [=](const std::vector<Tensor> &in) -> std::vector<Tensor> {
+    return {filled(batched(result, in[0]),
+                   [&](int64_t n, int64_t c, int64_t y, int64_t x) {
+                     int64_t i = inside(y - pad[0], height);
+                     int64_t j = inside(x - pad[1], width);
+                     return i < 0 || j < 0 ? 0.0f : element(in[0], n, c, i, j);
+                   })};
+  };
+  std::string attributes =
+      "pad = " + list(pad) + ", mode = " + std::to_string(code) + " : i32";
+  return {"pad " + mode + " " + type(shape), "pad",
+          kernelText({type(shape)}, layerText("pad", {shape}, attributes, result),
+                     type(result)),
+          {shape}, reference};
+}
+
+static LayerCase upsampleCase(bool bilinear, bool corners, int64_t channels,
+                              int64_t height, int64_t width, int64_t sy,
+                              int64_t sx) {
+  Shape shape = {-1, channels, height, width};
+  Shape result = {-1, channels, height * sy, width * sx};
+  auto reference = [=](const std::vector<Tensor> &in) -> std::vector<Tensor> {
+    return {filled(batched(result, in[0]), [&](int64_t n, int64_t c, int64_t y,
+                                               int64_t x) -> double {
+      if (!bilinear)
+        return element(in[0], n, c, y / sy, x / sx);
+      auto source = [&](int64_t o, int64_t size, int64_t factor) {
+        if (corners)
+          return size * factor == 1
+                     ? 0.0
+                     : double(o) * (double)(size - 1) / (double)(size * factor - 1);
+        return std::max(0.0, (double(o) + 0.5) / (double)factor - 0.5);
+      };
+      double fy = source(y, height, sy), fx = source(x, width, sx), sum = 0;
+      for (int i : {0, 1})
+        for (int j : {0, 1}) {
+          int64_t yy = std::min<int64_t>((int64_t)fy + i, height - 1);
+          int64_t xx = std::min<int64_t>((int64_t)fx + j, width - 1);
+          double wy = fy - std::floor(fy), wx = fx - std::floor(fx);
+          sum += element(in[0], n, c, yy, xx) * (i ? wy : 1 - wy) *
+                 (j ? wx : 1 - wx);
+        }
+      return sum;
+    })};
+  };
+  std::string attributes =
+      "scale = " + list({sy, sx}) + ", mode = " + (bilinear ? "1" : "0") +
+      " : i32" + (corners ? ", align_corners = true" : "");
+  return {"upsample " + type(shape) + " " + attributes, "upsample",
+          kernelText({type(shape)},
+                     layerText("upsample", {shape}, attributes, result),
+                     type(result)),
+          {shape}, reference};
+}
+
+static LayerCase adaptiveCase(int64_t channels, int64_t height, int64_t width,
+                              int64_t rows, int64_t columns) {
+  Shape shape = {-1, channels, height, width};
+  Shape result = {-1, channels, rows, columns};
+  auto reference = [=](const std::vector<Tensor> &in) -> std::vector<Tensor> {
+    return {filled(batched(result, in[0]),
+                   [&](int64_t n, int64_t c, int64_t y, int64_t x) {
+                     int64_t y0 = y * height / rows, x0 = x * width / columns;
+                     int64_t y1 = ((y + 1) * height + rows - 1) / rows;
+                     int64_t x1 = ((x + 1) * width + columns - 1) / columns;
+                     double sum = 0;
+                     for (int64_t i = y0; i < y1; ++i)
+                       for (int64_t j = x0; j < x1; ++j)
+                         sum += element(in[0], n, c, i, j);
+                     return sum / (double)((y1 - y0) * (x1 - x0));
+                   })};
+  };
+  std::string attributes = "size = " + list({rows, columns});
+  return {"adaptive_avgpool " + type(shape) + " " + attributes, "adaptive_pool",
+          kernelText({type(shape)},
+                     layerText("adaptive_avgpool", {shape}, attributes, result),
+                     type(result)),
+          {shape}, reference};
+}
+
+//===----------------------------------------------------------------------===//
 // The grid
 //===----------------------------------------------------------------------===//
 
@@ -411,6 +509,21 @@ std::vector<LayerCase> layerCases() {
   add(concatCase({17, 16, 1}, 3, 20));
   add(concatCase({32, 8}, 4, 4));
   add(concatCase({8, 32, 16}, 4, 4));
+
+  for (const char *mode : {"zero", "reflect", "replicate", "circular"}) {
+    add(padCase(mode, 3, 5, 7, {1, 2, 3, 4}));
+    add(padCase(mode, 20, 6, 40, {0, 3, 2, 0}));
+  }
+  for (int64_t c : {3, 16, 20}) {
+    add(upsampleCase(false, false, c, 5, 7, 2, 2));
+    add(upsampleCase(true, false, c, 5, 7, 2, 2));
+    add(upsampleCase(true, true, c, 5, 7, 2, 3));
+    add(upsampleCase(true, false, c, 1, 9, 4, 3));
+    add(adaptiveCase(c, 7, 7, 7, 7));
+    add(adaptiveCase(c, 13, 11, 6, 6));
+    add(adaptiveCase(c, 3, 5, 7, 6));
+    add(adaptiveCase(c, 12, 12, 3, 2));
+  }
   return cases;
 }
 

@@ -18,6 +18,10 @@ struct LayerCase {
 
 std::vector<LayerCase> layerCases();
 
+/// Pictures of several sizes to tensors, against Pillow's algorithm; returns
+/// what is wrong, empty where nothing is.
+std::string checkImages(mlir::MLIRContext &context, const Target &target);
+
 } // namespace halcyon::test
 
 #endif // HALCYON_TEST_KERNELS_LAYERCASE_H

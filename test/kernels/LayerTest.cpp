@@ -70,6 +70,12 @@ int main(int argc, char **argv) {
         break;
     }
   }
+  if (std::string("image").find(only) != std::string::npos) {
+    std::string error = checkImages(*context, target);
+    ++(error.empty() ? passed : failed);
+    if (!error.empty())
+      printf("image: %s\n", error.c_str());
+  }
   printf("%d passed, %d failed\n", passed, failed);
   return failed != 0;
 }

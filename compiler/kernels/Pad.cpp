@@ -1,0 +1,83 @@
+//===- Pad.cpp - A border around each map ---------------------------------===//
+
+#include "compiler/kernels/Loops.h"
+#include "dialects/cnn/Support.h"
+
+using namespace mlir;
+using Halide::Expr;
+using Halide::Func;
+
+namespace halcyon {
+
+namespace {
+
+/// The coordinate that stands for `i`, which may lie outside of [0, size).
+static Expr standIn(Expr i, int size, cnn::PadMode mode) {
+  switch (mode) {
+  case cnn::PadMode::zero:
+  case cnn::PadMode::replicate:
+    return Halide::clamp(i, 0, size - 1);
+  case cnn::PadMode::reflect:
+    // As often as it takes: a period is there and back.
+    if (size == 1)
+      return 0;
+    return (size - 1) -
+           Halide::cast<int>(Halide::abs(i % (2 * size - 2) - (size - 1)));
+  case cnn::PadMode::circular:
+    return i % size;
+  }
+  llvm_unreachable("covered");
+}
+
+class Pad : public Kernel {
+public:
+  StringRef name() const override { return "pad"; }
+
+  bool handles(const Group &group, const Target &,
+               std::string &why) const override {
+    return group.anchorAs<cnn::PadOp>() && oneOutput(group, why);
+  }
+
+  SmallVector<LayoutChoice> layouts(const Group &group,
+                                    const Target &target) const override {
+    return uniformLayouts(group, target);
+  }
+
+  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
+    return makeSchedule(group.anchor()->getContext(), name(), {});
+  }
+
+  double cost(const Group &group, const Target &target) const override {
+    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.2);
+  }
+
+  void build(KernelBuilder &b) const override {
+    auto op = b.group.anchorAs<cnn::PadOp>();
+    Value x = op.getX();
+    int height = (int)cnn::sizeOf(x, 2), width = (int)cnn::sizeOf(x, 3);
+    int top = (int)op.getPad()[0], left = (int)op.getPad()[1];
+    cnn::PadMode mode = op.getMode();
+    b.bind(op.getResult(), [&, x](const Point &p) {
+      Expr y = p.y - top, column = p.x - left;
+      Expr above = y >= 0 && y < height;
+      // Halide splits the loop over x where this begins to hold.
+      Expr beside = Halide::likely(column >= 0 && column < width);
+      Point q = p;
+      q.y = standIn(y, height, mode);
+      q.x = Halide::select(beside, Halide::clamp(column, 0, width - 1),
+                           Halide::clamp(standIn(column, width, mode), 0, width - 1));
+      if (mode != cnn::PadMode::zero)
+        return b.at(x, q);
+      q.x = Halide::clamp(Halide::likely(column), 0, width - 1);
+      return Halide::select(above && beside, b.at(x, q), 0.0f);
+    });
+    Type type = b.group.outputs().front().getType();
+    scheduleRows(b, b.output(), type, {rowBytesOf(b, type)});
+  }
+};
+
+} // namespace
+
+static RegisterKernel<Pad> pad;
+
+} // namespace halcyon
