@@ -1,0 +1,176 @@
+#!/usr/bin/env python3
+"""Runs the suites of tests one after another and sums them up.
+
+    run.py [--slow] [SUITE ...]
+
+Each suite is a program with its own way to say what passed; a suite that ends badly,
+takes too long or says nothing counts as a failure. Its output is in build/logs/check.
+"""
+
+import argparse
+import contextlib
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+BUILD = ROOT / "build"
+LOGS = BUILD / "logs" / "check"
+PYTHON = sys.executable
+LIT = pathlib.Path(PYTHON).with_name("lit")
+CMAKE = pathlib.Path(PYTHON).with_name("cmake")
+REFERENCE = [PYTHON, ROOT / "test" / "execute" / "run_reference.py"]
+ALGORITHMS = "direct,pointwise,im2col,winograd2,winograd4,depthwise"
+
+
+@dataclass
+class Count:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __str__(self):
+        skipped = f", {self.skipped} skipped" if self.skipped else ""
+        return f"{self.passed} passed, {self.failed} failed{skipped}"
+
+
+def summed(text):
+    """From the last line 'N passed, N failed'."""
+    found = re.findall(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$", text, re.M)
+    return Count(*(int(number or 0) for number in found[-1])) if found else Count()
+
+
+def listed(text):
+    """From lines 'PASS name' and 'FAIL name'."""
+    return Count(len(re.findall(r"^PASS ", text, re.M)), len(re.findall(r"^FAIL ", text, re.M)))
+
+
+def lit(text):
+    """From lit's table."""
+    table = {name: int(number) for name, number in re.findall(r"^  ([A-Z][A-Za-z ]+?) *: (\d+) \(", text, re.M)}
+    return Count(sum(table.get(name, 0) for name in ("Passed", "Passed With Retry", "Expectedly Failed")),
+                 sum(table.get(name, 0) for name in ("Failed", "Unresolved", "Timed Out", "Unexpectedly Passed")),
+                 sum(table.get(name, 0) for name in ("Unsupported", "Skipped")))
+
+
+@dataclass
+class Suite:
+    name: str
+    command: list
+    count: object = summed
+    minutes: float = 30
+
+
+def suites(slow):
+    found = [
+        Suite("lit", [LIT, "-v", "--timeout", "600", BUILD / "test"], lit),
+        Suite("runtime", [BUILD / "bin" / "runtime-tests"], listed, 5),
+    ]
+    tests = sorted((BUILD / "bin").glob("halcyon-*-test"))
+    found += [Suite(test.name.removeprefix("halcyon-").removesuffix("-test") + "-kernels", [test])
+              for test in tests] or [Suite("kernels", ["false"])]
+    found += [
+        Suite("layers", [*REFERENCE, "--quiet"]),
+        Suite("networks", [*REFERENCE, "--networks", "all"], minutes=20),
+        Suite("digits", [PYTHON, ROOT / "test" / "execute" / "digits.py"], minutes=10),
+    ]
+    if slow:
+        sanitized = BUILD / "sanitize"
+        found += [Suite(f"{test.name.removeprefix('halcyon-').removesuffix('-test')}-kernels-all", [test, "--all"],
+                        minutes=120) for test in tests]
+        found += [
+            Suite("layers-forced", [*REFERENCE, "--quiet", "--algorithm", ALGORITHMS], minutes=120),
+            Suite("networks-forced", [*REFERENCE, "--networks", "all", "--algorithm", ALGORITHMS], minutes=240),
+            Suite("sanitize", ["sh", "-ec", f"cd '{ROOT}'; '{CMAKE}' --preset sanitize; '{CMAKE}' --build '{sanitized}'; "
+                               f"'{LIT}' -v --timeout 1800 '{sanitized / 'test'}'"], lit, 120),
+        ]
+    return found
+
+
+def run(suite, environment):
+    """Returns what to count, how long it took, and what is wrong with the suite itself."""
+    log = LOGS / f"{suite.name}.log"
+    start, trouble = time.monotonic(), ""
+    with log.open("w") as out:
+        try:
+            process = subprocess.Popen([str(word) for word in suite.command], stdin=subprocess.DEVNULL, stdout=out,
+                                       stderr=subprocess.STDOUT, env=environment, start_new_session=True)
+            try:
+                status = process.wait(60 * suite.minutes)
+            except BaseException as ended:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                if not isinstance(ended, subprocess.TimeoutExpired):
+                    raise
+                status, trouble = None, f"took more than {suite.minutes} minutes"
+        except OSError as error:
+            status, trouble = None, str(error)
+    text = log.read_text(errors="replace")
+    count = suite.count(text)
+    if status and status < 0:
+        trouble = f"ended with signal {-status}"
+    elif status and not count.failed:
+        trouble = f"ended with status {status}"
+    elif not trouble and not count.passed + count.failed:
+        trouble = "ran no test"
+    count.failed += bool(trouble)
+    return count, time.monotonic() - start, trouble
+
+
+def show(suite, count, seconds, trouble):
+    print(f"{str(count):<36} {seconds:7.1f} s", flush=True)
+    if not count.failed:
+        return
+    log = LOGS / f"{suite.name}.log"
+    lines = log.read_text(errors="replace").splitlines()
+    failures = [line for line in lines if re.match(r"(FAIL|UNRESOLVED|TIMEOUT|XPASS)\b", line)]
+    for line in failures[:20] or lines[-20:]:
+        print(f"    {line[:200]}")
+    if len(failures) > 20:
+        print(f"    and {len(failures) - 20} more")
+    if trouble:
+        print(f"    {suite.name} {trouble}")
+    print(f"    the log is {log.relative_to(ROOT)}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--slow", action="store_true",
+                        help="every algorithm over all networks, large grids, sanitizers")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help="these alone")
+    args = parser.parse_args()
+    chosen = suites(args.slow)
+    names = [suite.name for suite in chosen]
+    for name in args.suites:
+        if name not in names:
+            parser.error(f"there is no suite {name}: {', '.join(names)}")
+    LOGS.mkdir(parents=True, exist_ok=True)
+    total = Count()
+    start = time.monotonic()
+    # Kernels are compiled anew, and nothing is left behind.
+    with tempfile.TemporaryDirectory(prefix="temp-", dir=LOGS) as temp:
+        environment = {**os.environ, "HALCYON_CACHE": f"{temp}/cache", "TMPDIR": temp}
+        for suite in chosen:
+            if args.suites and suite.name not in args.suites:
+                continue
+            print(f"{suite.name:<20}", end="", flush=True)
+            count, seconds, trouble = run(suite, environment)
+            show(suite, count, seconds, trouble)
+            total.passed += count.passed
+            total.failed += count.failed
+            total.skipped += count.skipped
+    print(f"\n{(time.monotonic() - start) / 60:.1f} minutes")
+    print(total)
+    return int(bool(total.failed or not total.passed))
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    sys.exit(main())
