@@ -26,6 +26,7 @@ PYTHON = sys.executable
 LIT = pathlib.Path(PYTHON).with_name("lit")
 CMAKE = pathlib.Path(PYTHON).with_name("cmake")
 REFERENCE = [PYTHON, ROOT / "test" / "execute" / "run_reference.py"]
+WRAPPED = r"(kernels/.*|runtime/runtime)\.test$"  # tests that only run what is a suite of its own
 ALGORITHMS = "direct,pointwise,im2col,winograd2,winograd4,depthwise"
 
 
@@ -69,7 +70,7 @@ class Suite:
 
 def suites(slow):
     found = [
-        Suite("lit", [LIT, "-v", "--timeout", "600", BUILD / "test"], lit),
+        Suite("lit", [LIT, "-v", "--timeout", "600", "--filter-out", WRAPPED, BUILD / "test"], lit),
         Suite("runtime", [BUILD / "bin" / "runtime-tests"], listed, 5),
     ]
     tests = sorted((BUILD / "bin").glob("halcyon-*-test"))
