@@ -21,11 +21,14 @@ void buildGraphPipeline(OpPassManager &module, const PipelineOptions &options) {
   model.addPass(createFuse());
 }
 
-void buildExecPipeline(OpPassManager &module, const PipelineOptions &options) {
+void buildKernelPipeline(OpPassManager &module, const PipelineOptions &options) {
   OpPassManager &model = module.nest<cnn::ModelOp>();
   model.addPass(createChooseAlgorithm({options.target, options.algorithm}));
   model.addPass(createAssignLayout({options.target}));
   model.addPass(createCSEPass());
+}
+
+void buildExecPipeline(OpPassManager &module, const PipelineOptions &options) {
   module.addPass(createLowerToExec({options.target}));
   module.addNestedPass<exec::ProgramOp>(createPlanMemory());
 }
@@ -45,6 +48,7 @@ void registerPipelines() {
       [](OpPassManager &module, const PipelineFlags &flags) {
         PipelineOptions options{flags.target, flags.algorithm};
         buildGraphPipeline(module, options);
+        buildKernelPipeline(module, options);
         buildExecPipeline(module, options);
       });
 }

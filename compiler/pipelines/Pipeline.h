@@ -19,11 +19,15 @@ struct PipelineOptions {
 void buildGraphPipeline(mlir::OpPassManager &module,
                         const PipelineOptions &options);
 
-/// cnn to exec: an algorithm per kernel, a layout per value, calls on an arena.
+/// cnn to cnn: an algorithm per kernel, a layout per value.
+void buildKernelPipeline(mlir::OpPassManager &module,
+                         const PipelineOptions &options);
+
+/// cnn to exec: calls on an arena.
 void buildExecPipeline(mlir::OpPassManager &module,
                        const PipelineOptions &options);
 
-/// Both as `halcyon-opt --halcyon-pipeline`.
+/// All of them as `halcyon-opt --halcyon-pipeline`.
 void registerPipelines();
 
 } // namespace halcyon

@@ -6,7 +6,6 @@
 #include "compiler/codegen/PrepareWeights.h"
 #include "compiler/codegen/ProgramTable.h"
 #include "compiler/dsl/Frontend.h"
-#include "compiler/pipelines/Pipeline.h"
 
 #include "mlir/Parser/Parser.h"
 #include "llvm/ADT/StringExtras.h"
@@ -49,7 +48,7 @@ ModelOptions::ModelOptions(cl::SubCommand &sub)
                 cl::desc("Take this algorithm wherever it applies"),
                 cl::value_desc("name"), cl::sub(sub)) {}
 
-static bool fail(const Twine &message) {
+bool fail(const Twine &message) {
   errs() << "error: " << message << "\n";
   return false;
 }
@@ -125,13 +124,9 @@ bool Driver::checkModelWeights() {
   return checkWeights(*module, *weights, options.weights, errs());
 }
 
-bool Driver::runPipeline(bool graph, bool exec) {
+bool Driver::runPhase(Phase phase) {
   mlir::PassManager manager(&context);
-  PipelineOptions pipeline{options.target, options.algorithm};
-  if (graph)
-    buildGraphPipeline(manager, pipeline);
-  if (exec)
-    buildExecPipeline(manager, pipeline);
+  phase(manager, {options.target, options.algorithm});
   if (printAfterAll)
     manager.enableIRPrinting(nullptr,
                              [](mlir::Pass *, mlir::Operation *) { return true; },
@@ -139,28 +134,33 @@ bool Driver::runPipeline(bool graph, bool exec) {
   return mlir::succeeded(manager.run(*module));
 }
 
-bool Driver::optimize() { return runPipeline(true, false); }
-bool Driver::lower() { return runPipeline(false, true); }
+bool Driver::optimize() { return runPhase(buildGraphPipeline); }
+bool Driver::chooseKernels() { return runPhase(buildKernelPipeline); }
+bool Driver::lower() { return runPhase(buildExecPipeline); }
 
 exec::ProgramOp Driver::program() {
   auto programs = module->getOps<exec::ProgramOp>();
   return programs.empty() ? exec::ProgramOp() : *programs.begin();
 }
 
-bool Driver::makeProgram(const ProgramOptions &how) {
+ProgramObjects::~ProgramObjects() {
+  for (const std::string &path : temporaries)
+    unlink(path.c_str());
+}
+
+bool Driver::makeObjects(const ProgramOptions &how, ProgramObjects &objects) {
   exec::ProgramOp exec = program();
   if (!exec)
     return fail("the file has no model");
-  std::vector<std::string> objects;
   auto temporary = [&](StringRef name) {
-    objects.push_back(how.output + "." + name.str() + ".tmp" +
-                      std::to_string(getpid()) + ".o");
-    return objects.back();
+    objects.paths.push_back(how.output + "." + name.str() + ".tmp" +
+                            std::to_string(getpid()) + ".o");
+    objects.temporaries.push_back(objects.paths.back());
+    return objects.paths.back();
   };
-  size_t temporaries = 0;
-  bool embed = how.weightsIn.empty();
   ProgramTableOptions table;
-  table.embedWeights = embed;
+  table.symbol = how.symbol;
+  table.embedWeights = how.weightsIn.empty();
   std::string prepared;
   {
     raw_string_ostream os(prepared);
@@ -170,7 +170,7 @@ bool Driver::makeProgram(const ProgramOptions &how) {
 
   // Weights are prepared while kernels compile.
   std::vector<ForkedJob> jobs;
-  if (embed) {
+  if (table.embedWeights) {
     std::string path = temporary("weights");
     unsigned machine =
         StringRef(target.triple).starts_with("aarch64") ? EM_AARCH64 : EM_X86_64;
@@ -184,27 +184,26 @@ bool Driver::makeProgram(const ProgramOptions &how) {
                     }});
   }
   std::string tablePath = temporary("table");
-  temporaries = objects.size();
   auto kernels = compileKernels(exec, target, how.kernels, jobs, errs());
-  bool good = mlir::succeeded(kernels);
-  if (good) {
-    for (const CompiledKernel &kernel : *kernels)
-      objects.push_back(kernel.path);
-    std::string error;
-    auto host = buildProgramTable(exec, target, table);
-    std::string bytes = compileHostModule(*host, target, error);
-    if (bytes.empty())
-      good = fail(error);
-    else if (!writeWhole(tablePath, bytes))
-      good = fail("can't write " + tablePath + ": " + strerror(errno));
-  }
-  if (good) {
-    std::string error = linkExecutable(objects, target, how.output);
-    good = error.empty() || fail(error);
-  }
-  for (size_t i = 0; i < temporaries; ++i)
-    unlink(objects[i].c_str());
-  return good;
+  if (mlir::failed(kernels))
+    return false;
+  for (const CompiledKernel &kernel : *kernels)
+    objects.paths.push_back(kernel.path);
+  std::string error;
+  auto host = buildProgramTable(exec, target, table);
+  std::string bytes = compileHostModule(*host, target, error);
+  if (bytes.empty())
+    return fail(error);
+  return writeWhole(tablePath, bytes) ||
+         fail("can't write " + tablePath + ": " + strerror(errno));
+}
+
+bool Driver::makeProgram(const ProgramOptions &how) {
+  ProgramObjects objects;
+  if (!makeObjects(how, objects))
+    return false;
+  std::string error = linkExecutable(objects.paths, target, how.output);
+  return error.empty() || fail(error);
 }
 
 int runProgram(const ModelOptions &options, std::vector<std::string> args) {
@@ -219,7 +218,8 @@ int runProgram(const ModelOptions &options, std::vector<std::string> args) {
   how.kernels.progress = true;
   Driver driver(options);
   if (!driver.findMachine() || !driver.parse() || !driver.checkModelWeights() ||
-      !driver.optimize() || !driver.lower() || !driver.makeProgram(how))
+      !driver.optimize() || !driver.chooseKernels() || !driver.lower() ||
+      !driver.makeProgram(how))
     return 1;
   args.insert(args.begin(), how.output);
   SmallVector<StringRef> argv(args.begin(), args.end());

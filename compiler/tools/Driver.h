@@ -5,6 +5,7 @@
 
 #include "compiler/codegen/KernelCompiler.h"
 #include "compiler/import/Weights.h"
+#include "compiler/pipelines/Pipeline.h"
 #include "compiler/targets/Target.h"
 
 #include "mlir/IR/BuiltinOps.h"
@@ -39,11 +40,23 @@ struct ModelOptions {
   llvm::cl::opt<std::string> algorithm;
 };
 
-/// How a program is made.
+/// How the parts of a program are made.
 struct ProgramOptions {
+  /// Where the program will be; intermediate files lie beside it.
   std::string output;
   std::string weightsIn; ///< beside the program instead of inside, if not empty
+  /// The symbol of the program's table.
+  std::string symbol = "halcyon_program_main";
   KernelCompilerOptions kernels;
+};
+
+/// The object files of a program. Those made for it alone go with it.
+struct ProgramObjects {
+  ProgramObjects() = default;
+  ProgramObjects(const ProgramObjects &) = delete;
+  ~ProgramObjects();
+  std::vector<std::string> paths;
+  std::vector<std::string> temporaries;
 };
 
 /// One model on its way from text to program. Messages go to stderr; each step
@@ -56,8 +69,10 @@ public:
   bool parse();     ///< the file to `module`, in the cnn dialect
   bool checkModelWeights();
   bool optimize();  ///< groups operations into kernels
+  bool chooseKernels(); ///< algorithms and layouts
   bool lower();     ///< to exec
   exec::ProgramOp program();
+  bool makeObjects(const ProgramOptions &options, ProgramObjects &objects);
   bool makeProgram(const ProgramOptions &options);
 
   const ModelOptions &options;
@@ -68,8 +83,12 @@ public:
   bool printAfterAll = false;
 
 private:
-  bool runPipeline(bool graph, bool exec);
+  using Phase = void (*)(mlir::OpPassManager &, const PipelineOptions &);
+  bool runPhase(Phase phase);
 };
+
+/// Writes "error: message" to stderr; returns false.
+bool fail(const llvm::Twine &message);
 
 /// Makes the program of a model in a temporary file and runs it with `args`.
 /// Returns its exit status.

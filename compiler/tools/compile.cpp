@@ -110,7 +110,7 @@ int compile() {
     return 1;
   if (stage == Stage::Graph)
     return !emitModule(driver);
-  if (!driver.lower())
+  if (!driver.chooseKernels() || !driver.lower())
     return 1;
   switch (stage) {
   case Stage::Exec:

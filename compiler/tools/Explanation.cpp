@@ -1,0 +1,290 @@
+//===- Explanation.cpp - What the compiler knows of each layer ------------===//
+
+#include "compiler/tools/Explanation.h"
+#include "compiler/kernels/Kernel.h"
+#include "dialects/cnn/Support.h"
+
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/StringExtras.h"
+
+#include <cmath>
+
+using namespace mlir;
+
+namespace halcyon {
+
+//===----------------------------------------------------------------------===//
+// Layers
+//===----------------------------------------------------------------------===//
+
+using Fields = std::array<ReceptiveField, 2>;
+
+/// What the layer adds to its input's field along one axis.
+static ReceptiveField
+throughWindow(ReceptiveField in, const cnn::Window &window, int axis,
+              int64_t before, int64_t n, int64_t out) {
+  if (window.global) {
+    in.whole = true;
+    return in;
+  }
+  in.first -= before * in.step;
+  in.end += (window.size[axis] - 1 - before) * in.step;
+  in.step *= window.stride[axis];
+  // A map that grows has several elements for each one of its input.
+  if (window.stride[axis] == 1 && n > 0 && out >= 2 * n)
+    in.step /= std::round(double(out) / n);
+  return in;
+}
+
+static bool isMap(Value value) {
+  return cnn::tensorOf(value).getRank() == 4 && !Group::isWeight(value);
+}
+
+/// The union of what the operands see, through the layer's window.
+static Fields fieldOf(cnn::ComputeOpInterface op, ArrayRef<int64_t> pad,
+                      const DenseMap<Value, Fields> &fields) {
+  cnn::Window window = op.getWindow();
+  Value result = op->getResult(0);
+  Fields joined;
+  bool first = true;
+  for (Value operand : op->getOperands()) {
+    auto found = fields.find(operand);
+    if (found == fields.end())
+      continue;
+    for (int axis : {0, 1}) {
+      ReceptiveField field = found->second[axis];
+      if (isMap(operand) && isMap(result))
+        field = throughWindow(field, window, axis,
+                              pad.empty() ? window.pad[axis] : pad[axis],
+                              cnn::sizeOf(operand, axis + 2),
+                              cnn::sizeOf(result, axis + 2));
+      else if (isMap(operand))
+        field.whole = true;
+      ReceptiveField &all = joined[axis];
+      if (first) {
+        all = field;
+      } else {
+        all.first = std::min(all.first, field.first);
+        all.end = std::max(all.end, field.end);
+        all.step = std::max(all.step, field.step);
+        all.whole |= field.whole;
+      }
+    }
+    first = false;
+  }
+  return joined;
+}
+
+static std::vector<int64_t> padOf(Operation *op, std::string &mode) {
+  auto padded = dyn_cast<cnn::PaddedOpInterface>(op);
+  if (!padded)
+    return {};
+  if (padded.getAutoPad() != cnn::AutoPad::none)
+    mode = cnn::stringifyAutoPad(padded.getAutoPad()).str();
+  return cnn::padNumbers(padded.getAutoPad(), padded.getPad(),
+                         cnn::tensorOf(op->getOperand(0)).getShape().drop_front(2),
+                         padded.getTaps(), padded.getStride(),
+                         padded.getDilation());
+}
+
+static std::vector<LayerFacts> collectLayers(cnn::ModelOp model) {
+  std::vector<LayerFacts> layers;
+  DenseMap<Value, Fields> fields;
+  llvm::DenseSet<Value> counted; // a shared weight counts once
+  for (Operation &op : model.getBody().front()) {
+    if (auto input = dyn_cast<cnn::InputOp>(op))
+      fields[input.getResult()] = {};
+    auto compute = dyn_cast<cnn::ComputeOpInterface>(op);
+    if (!compute)
+      continue;
+    LayerFacts layer{op.getLoc(), cnn::layerLocation(op.getLoc())};
+    // An elementwise function has a name of its own.
+    auto function = op.getAttrOfType<StringAttr>("function");
+    layer.kind = (function ? function.getValue() : op.getName().stripDialect()).str();
+    layer.shape = cnn::shapeText(op.getResult(0).getType());
+    layer.sizes.assign(cnn::tensorOf(op.getResult(0)).getShape().begin() + 1,
+                       cnn::tensorOf(op.getResult(0)).getShape().end());
+    layer.flops = compute.getFlops();
+    layer.pad = padOf(&op, layer.padMode);
+    Fields field = fieldOf(compute, layer.pad, fields);
+    fields[op.getResult(0)] = field;
+    std::copy(field.begin(), field.end(), layer.field);
+    for (Value operand : op.getOperands()) {
+      auto weight = operand.getDefiningOp<cnn::WeightOp>();
+      if (!weight || !counted.insert(operand).second)
+        continue;
+      StringRef role = weight.getName().rsplit('.').second;
+      (role.starts_with("running_") ? layer.statistics : layer.parameters) +=
+          cnn::elementsOf(operand.getType());
+    }
+    layers.push_back(std::move(layer));
+  }
+  return layers;
+}
+
+//===----------------------------------------------------------------------===//
+// Kernels
+//===----------------------------------------------------------------------===//
+
+/// "nchw16c+1": the order, and the border of zeros around it.
+static std::string layoutText(Type type) {
+  cnn::LayoutAttr layout = cnn::layoutOf(type);
+  std::string text = layout.getOrder().str();
+  ArrayRef<int64_t> halo = layout.getHalo();
+  if (layout.hasHalo())
+    text += "+" + (llvm::all_equal(halo) ? std::to_string(halo[0])
+                                         : llvm::join(llvm::map_range(halo, [](int64_t n) {
+                                                        return std::to_string(n);
+                                                      }), ","));
+  if (layout.getChannels())
+    text += " of " + std::to_string(layout.getChannels());
+  return text;
+}
+
+/// "direct layout nchw16c tile(co=2, x=14)": parameters of one first word are
+/// one term.
+static std::string scheduleText(cnn::ScheduleAttr schedule, StringRef order) {
+  llvm::MapVector<StringRef, std::string> terms;
+  for (NamedAttribute param : schedule.getParams()) {
+    auto [term, key] = param.getName().strref().split('_');
+    std::string value = std::to_string(cast<IntegerAttr>(param.getValue()).getInt());
+    std::string &text = terms[term];
+    text += (text.empty() ? "" : ", ") +
+            (key.empty() ? value : key.str() + "=" + value);
+  }
+  std::string line = schedule.getAlgorithm().str();
+  if (!order.empty())
+    line += " layout " + order.str();
+  for (auto &[term, text] : terms)
+    line += " " + term.str() + "(" + text + ")";
+  return line;
+}
+
+/// Takes the record of cnn-choose-algorithm apart: "reason; direct 0.120 ms;
+/// depthwise: not one filter for each channel".
+static void readReason(StringRef text, KernelFacts &kernel) {
+  auto [reason, rest] = text.split("; ");
+  kernel.reason = reason.str();
+  while (!rest.empty()) {
+    StringRef entry;
+    std::tie(entry, rest) = rest.split("; ");
+    Candidate candidate;
+    auto [name, why] = entry.split(": ");
+    StringRef number;
+    std::tie(name, number) = name.split(' ');
+    candidate.algorithm = name.str();
+    candidate.why = why.str();
+    if (number.consume_back(" ms"))
+      number.getAsDouble(candidate.ms);
+    kernel.candidates.push_back(candidate);
+  }
+}
+
+static KernelFacts describe(cnn::FusedOp fused, const Target &target) {
+  KernelFacts kernel;
+  Group group(fused.getBody().front());
+  kernel.at = cnn::layerLocation(fused.getLoc());
+  kernel.algorithm = fused.getSchedule()->getAlgorithm().str();
+  for (Value input : fused.getInputs())
+    if (isMap(input))
+      kernel.inputs.push_back(layoutText(input.getType()));
+  StringRef order;
+  for (Value output : fused.getResults())
+    if (isMap(output)) {
+      kernel.outputs.push_back(layoutText(output.getType()));
+      order = cnn::layoutOf(output.getType()).getOrder();
+    }
+  kernel.schedule = scheduleText(*fused.getSchedule(), order);
+  kernel.ms = findKernel(kernel.algorithm)->cost(group, target) * 1e3;
+  kernel.flops = groupFlops(group);
+  kernel.bytes = groupBytes(group);
+  kernel.conversion = group.anchorAs<cnn::RelayoutOp>() != nullptr;
+  if (fused.getReason())
+    readReason(*fused.getReason(), kernel);
+  else
+    kernel.reason = kernel.conversion ? "its readers want another layout"
+                                      : "its parts can't lie in place";
+  for (const Candidate &candidate : kernel.candidates)
+    if (candidate.algorithm == kernel.algorithm && candidate.ms >= 0)
+      kernel.ms = candidate.ms;
+  return kernel;
+}
+
+namespace {
+/// Which kernels carry something of a layer.
+struct Traces {
+  llvm::SetVector<size_t> computed, folded;
+};
+} // namespace
+
+/// Notes the kernels that read what `op` makes of weights.
+static void traceWeights(Operation *op, const DenseMap<Operation *, size_t> &index,
+                         llvm::SetVector<size_t> &readers) {
+  for (Operation *user : op->getUsers()) {
+    auto kernel = index.find(user);
+    if (kernel != index.end())
+      readers.insert(kernel->second);
+    else if (isa<cnn::WeightOpInterface>(user))
+      traceWeights(user, index, readers);
+  }
+}
+
+/// Finds each layer's kernels by its location, which all passes keep.
+static void connect(cnn::ModelOp model, Explanation &result) {
+  DenseMap<Operation *, size_t> index;
+  for (auto fused : model.getBody().front().getOps<cnn::FusedOp>())
+    index[fused] = index.size();
+  llvm::MapVector<Location, Traces> traces;
+  llvm::DenseSet<Location> inPlace;
+  for (Operation &op : model.getBody().front()) {
+    auto compute = dyn_cast<cnn::ComputeOpInterface>(op);
+    if (compute && compute.movesDataOnly())
+      inPlace.insert(op.getLoc());
+    if (isa<cnn::WeightOpInterface>(op))
+      traceWeights(&op, index, traces[op.getLoc()].folded);
+    if (auto fused = dyn_cast<cnn::FusedOp>(op)) {
+      size_t kernel = index.lookup(fused);
+      if (result.kernels[kernel].conversion)
+        continue;
+      for (Operation &inner : fused.getBody().front().without_terminator())
+        traces[inner.getLoc()].computed.insert(kernel);
+    }
+  }
+  for (LayerFacts &layer : result.layers) {
+    Traces &trace = traces[layer.loc];
+    auto &kernels = trace.computed.empty() ? trace.folded : trace.computed;
+    layer.kernels.assign(kernels.begin(), kernels.end());
+    if (!trace.computed.empty())
+      layer.fate = result.kernels[kernels.back()].at.path == layer.at.path
+                       ? "computed"
+                       : "fused";
+    else if (!trace.folded.empty())
+      layer.fate = "folded";
+    else
+      layer.fate = inPlace.contains(layer.loc) ? "in place" : "no work";
+  }
+}
+
+bool explainModule(Driver &driver, Explanation &result) {
+  auto models = driver.module->getOps<cnn::ModelOp>();
+  if (models.empty())
+    return fail("the file has no model");
+  cnn::ModelOp model = *models.begin();
+  result.layers = collectLayers(model);
+  if (!driver.optimize() || !driver.chooseKernels())
+    return false;
+  for (auto fused : model.getBody().front().getOps<cnn::FusedOp>())
+    result.kernels.push_back(describe(fused, driver.target));
+  connect(model, result);
+  if (!driver.lower())
+    return false;
+  exec::ProgramOp program = driver.program();
+  auto kernels = program.getBody().front().getOps<exec::KernelOp>();
+  result.distinctKernels = std::distance(kernels.begin(), kernels.end());
+  result.weights = program.getWeights();
+  result.arena = program.getArena();
+  result.arenaBound = program.getArenaBound();
+  return true;
+}
+
+} // namespace halcyon

@@ -1,0 +1,77 @@
+//===- Explanation.h - What the compiler knows of each layer --------------===//
+//
+// The facts behind `halcyon explain`: the layers as the model has them, and the
+// kernels that they became.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef HALCYON_COMPILER_TOOLS_EXPLANATION_H
+#define HALCYON_COMPILER_TOOLS_EXPLANATION_H
+
+#include "compiler/tools/Driver.h"
+
+#include "llvm/ADT/DenseMap.h"
+
+namespace halcyon {
+
+/// What one element of a feature map depends on, along one axis of the input,
+/// in its pixels: the element at 0 sees [first, end), the next one `step`
+/// further.
+struct ReceptiveField {
+  double first = 0, end = 1, step = 1;
+  bool whole = false; ///< all of the input, whatever its size
+};
+
+/// A layer of the model, as the user wrote it.
+struct LayerFacts {
+  mlir::Location loc; ///< what a layer and its kernel have in common
+  cnn::LayerLocation at;
+  std::string kind;  ///< "conv", "relu"
+  std::string shape; ///< of the output, without the batch
+  std::vector<int64_t> sizes;
+  int64_t parameters = 0; ///< learned numbers
+  int64_t statistics = 0; ///< running means and variances
+  double flops = 0;       ///< per image
+  ReceptiveField field[2] = {};    ///< y, x
+  std::vector<int64_t> pad;   ///< top, left, bottom, right, if it pads
+  std::string padMode;        ///< "same", "same_upper", ..., or empty
+  /// The kernels that compute it, as indices; and what became of the layer:
+  /// "computed", "fused", "folded", "in place", "no work".
+  std::vector<size_t> kernels;
+  std::string fate;
+};
+
+/// An algorithm that was thought of.
+struct Candidate {
+  std::string algorithm;
+  double ms = -1;  ///< by the cost model, if it applies
+  std::string why; ///< why it does not
+};
+
+struct KernelFacts {
+  cnn::LayerLocation at;
+  std::string algorithm;
+  std::vector<std::string> inputs; ///< layouts of feature maps
+  std::vector<std::string> outputs;
+  std::string schedule; ///< as a line of a schedule file
+  double ms = 0;        ///< by the cost model
+  double flops = 0, bytes = 0;
+  std::string reason;
+  std::vector<Candidate> candidates;
+  bool conversion = false; ///< changes a layout and nothing else
+};
+
+struct Explanation {
+  std::vector<LayerFacts> layers;
+  std::vector<KernelFacts> kernels; ///< in the order of their calls
+  size_t distinctKernels = 0;
+  int64_t weights = 0, arena = 0, arenaBound = 0; ///< bytes
+};
+
+/// Takes the driver's module, just parsed, through the pipeline. False after
+/// a message.
+bool explainModule(Driver &driver, Explanation &result);
+
+} // namespace halcyon
+
+#endif // HALCYON_COMPILER_TOOLS_EXPLANATION_H

@@ -1,0 +1,354 @@
+//===- explain.cpp - halcyon explain: what a model becomes, and why -------===//
+
+#include "compiler/tools/Explanation.h"
+
+#include "llvm/ADT/MapVector.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/JSON.h"
+#include "llvm/Support/Path.h"
+
+#include <cmath>
+
+using namespace llvm;
+
+namespace halcyon {
+
+static int explain();
+
+static Subcommand command("explain", "Show what each layer becomes, and why",
+                          explain);
+static ModelOptions model(command.command);
+static cl::opt<bool> asJson("json", cl::desc("Machine-readable, with every detail"),
+                            cl::sub(command.command));
+
+//===----------------------------------------------------------------------===//
+// Tables
+//===----------------------------------------------------------------------===//
+
+static constexpr size_t kWidth = 140;
+
+namespace {
+/// Columns as wide as their longest cell; numbers stand to the right.
+struct Table {
+  std::vector<std::string> titles;
+  std::string alignment; ///< a letter a column: l or r
+  std::vector<std::vector<std::string>> rows;
+  /// Beneath each row, if not empty: indented, and broken at spaces.
+  std::vector<std::string> notes;
+
+  void print(raw_ostream &os) const;
+};
+} // namespace
+
+static void printWrapped(raw_ostream &os, StringRef text, size_t indent) {
+  size_t used = kWidth;
+  for (StringRef word : split(text, ' ')) {
+    if (used + 1 + word.size() > kWidth) {
+      os << (used == kWidth ? "" : "\n");
+      os.indent(indent) << word;
+      used = indent + word.size();
+    } else {
+      os << " " << word;
+      used += 1 + word.size();
+    }
+  }
+  os << "\n";
+}
+
+void Table::print(raw_ostream &os) const {
+  std::vector<size_t> widths;
+  for (size_t c = 0; c < titles.size(); ++c) {
+    widths.push_back(titles[c].size());
+    for (auto &row : rows)
+      widths[c] = std::max(widths[c], row[c].size());
+  }
+  auto line = [&](const std::vector<std::string> &row) {
+    std::string text;
+    for (size_t c = 0; c < row.size(); ++c) {
+      size_t blank = widths[c] - row[c].size();
+      text += c ? "  " : "";
+      text += alignment[c] == 'r' ? std::string(blank, ' ') + row[c]
+                                  : row[c] + std::string(blank, ' ');
+    }
+    os << StringRef(text).rtrim() << "\n";
+  };
+  line(titles);
+  for (size_t r = 0; r < rows.size(); ++r) {
+    line(rows[r]);
+    if (r < notes.size() && !notes[r].empty())
+      printWrapped(os, notes[r], widths[0] + 2);
+  }
+}
+
+/// Three digits that matter: "0.0123", "1.23", "123".
+static std::string digits(double number) {
+  if (number == 0)
+    return "0";
+  int decimals = 2 - static_cast<int>(std::floor(std::log10(std::fabs(number))));
+  return formatv(("{0:F" + Twine(std::clamp(decimals, 0, 6)) + "}").str().c_str(), number);
+}
+
+static std::string plain(double number) {
+  std::string text = formatv("{0:F2}", number);
+  return StringRef(text).rtrim('0').rtrim('.').str();
+}
+
+/// One number where both axes agree.
+static std::string pair(double y, double x) {
+  return y == x ? plain(y) : plain(y) + "x" + plain(x);
+}
+
+static std::string thousands(int64_t number) {
+  std::string text = std::to_string(number);
+  for (int at = static_cast<int>(text.size()) - 3; at > 0; at -= 3)
+    text.insert(at, ",");
+  return text;
+}
+
+static std::string megabytes(double bytes) { return digits(bytes / 1e6) + " MB"; }
+
+//===----------------------------------------------------------------------===//
+// For people
+//===----------------------------------------------------------------------===//
+
+static std::string lineOf(const cnn::LayerLocation &at) {
+  // A layer of another file than the model's is shown with its file.
+  std::string line = at.line ? std::to_string(at.line) : "-";
+  if (!at.line || sys::path::filename(at.file) == sys::path::filename(model.model))
+    return line;
+  return sys::path::filename(at.file).str() + ":" + line;
+}
+
+static std::string fateText(const LayerFacts &layer) {
+  std::string text;
+  for (size_t kernel : layer.kernels)
+    text += (text.empty() ? "#" : ", #") + std::to_string(kernel + 1);
+  if (layer.fate == "computed")
+    return text;
+  if (layer.fate == "fused")
+    return text + " fused";
+  if (layer.fate == "folded")
+    return text + " in its weights";
+  return layer.fate;
+}
+
+static void printLayers(const Explanation &facts) {
+  Table table;
+  table.titles = {"line", "layer", "kind", "output", "params", "MFLOP",
+                  "field", "step", "from", "pad t,l,b,r", "kernel"};
+  table.alignment = "rlllrrrrrll";
+  for (const LayerFacts &layer : facts.layers) {
+    const ReceptiveField &y = layer.field[0], &x = layer.field[1];
+    bool whole = y.whole || x.whole;
+    std::string pad;
+    if (any_of(layer.pad, [](int64_t p) { return p != 0; }) ||
+        !layer.padMode.empty()) {
+      for (int64_t n : layer.pad)
+        pad += (pad.empty() ? "" : ",") + std::to_string(n);
+      pad += layer.padMode.empty() ? "" : " " + layer.padMode;
+    }
+    table.rows.push_back(
+        {lineOf(layer.at), layer.at.path, layer.kind, layer.shape,
+         layer.parameters ? thousands(layer.parameters) : "-",
+         layer.flops ? digits(layer.flops / 1e6) : "-",
+         whole ? "all" : pair(y.end - y.first, x.end - x.first),
+         whole ? "-" : pair(y.step, x.step), whole ? "-" : pair(y.first, x.first),
+         pad.empty() ? "-" : pad, fateText(layer)});
+  }
+  table.print(outs());
+}
+
+/// "cheapest by the cost model: direct 0.12 ms, im2col 0.2 ms; not winograd2,
+/// winograd4 (...)".
+static std::string whyText(const KernelFacts &kernel) {
+  std::string text = kernel.reason, separator = ": ";
+  MapVector<StringRef, std::string> ruledOut;
+  std::vector<Candidate> priced;
+  for (const Candidate &candidate : kernel.candidates) {
+    if (candidate.ms >= 0) {
+      priced.push_back(candidate);
+      continue;
+    }
+    std::string &names = ruledOut[candidate.why];
+    names += (names.empty() ? "" : ", ") + candidate.algorithm;
+  }
+  stable_sort(priced, [](auto &a, auto &b) { return a.ms < b.ms; });
+  if (priced.size() == 1 && ruledOut.empty())
+    return "the only one for this layer";
+  for (const Candidate &candidate : priced) {
+    text += separator + candidate.algorithm + " " + digits(candidate.ms) + " ms";
+    separator = ", ";
+  }
+  for (auto &[why, names] : ruledOut)
+    text += "; not " + names + " (" + why.str() + ")";
+  return text;
+}
+
+static std::string layoutsText(const KernelFacts &kernel) {
+  auto list = [](const std::vector<std::string> &layouts) {
+    std::string text;
+    for (const std::string &layout : layouts)
+      text += (text.empty() ? "" : ", ") + layout;
+    return text.empty() ? std::string("dense") : text;
+  };
+  return list(kernel.inputs) + " -> " + list(kernel.outputs);
+}
+
+static void printKernels(const Explanation &facts) {
+  Table table;
+  table.titles = {"#", "line", "layer", "est. ms", "layout", "schedule"};
+  table.alignment = "rrlrll";
+  for (const KernelFacts &kernel : facts.kernels) {
+    table.rows.push_back({"#" + std::to_string(table.rows.size() + 1),
+                          lineOf(kernel.at), kernel.at.path, digits(kernel.ms),
+                          layoutsText(kernel), kernel.schedule});
+    table.notes.push_back(whyText(kernel));
+  }
+  table.print(outs());
+}
+
+namespace {
+struct Totals {
+  int64_t parameters = 0, statistics = 0, conversions = 0;
+  double flops = 0, ms = 0, arenaRatio = 1;
+
+  explicit Totals(const Explanation &facts) {
+    for (const LayerFacts &layer : facts.layers) {
+      parameters += layer.parameters;
+      statistics += layer.statistics;
+      flops += layer.flops;
+    }
+    for (const KernelFacts &kernel : facts.kernels) {
+      conversions += kernel.conversion;
+      ms += kernel.ms;
+    }
+    if (facts.arenaBound)
+      arenaRatio = double(facts.arena) / facts.arenaBound;
+  }
+};
+} // namespace
+
+static void printText(const Driver &driver, const Explanation &facts) {
+  Totals totals(facts);
+  outs() << model.model << " for " << driver.target.name
+         << "; a multiply-add counts as 2 FLOPs, everything is per image\n\n";
+  printLayers(facts);
+  outs() << "\n  field, step, from: what an element of the output sees of the "
+            "input, how far apart neighbours\n  look, and where the first one "
+            "begins, in pixels\n\n";
+  printKernels(facts);
+  outs() << "\n  +1: a border of zeros in the buffer, which serves as padding; "
+            "of 256: a slice of a buffer\n\n";
+  outs() << thousands(totals.parameters) << " parameters";
+  if (totals.statistics)
+    outs() << " and " << thousands(totals.statistics) << " statistics";
+  outs() << ", " << digits(totals.flops / 1e6) << " MFLOP\n"
+         << facts.kernels.size() << " kernel calls (" << totals.conversions
+         << " of them layout conversions) of " << facts.distinctKernels
+         << " kernels, estimated " << digits(totals.ms) << " ms on "
+         << driver.target.cores << " cores\n"
+         << megabytes(facts.weights) << " of prepared weights, "
+         << megabytes(facts.arena) << " of arena, "
+         << formatv("{0:F3}", totals.arenaRatio) << " times its lower bound\n";
+}
+
+//===----------------------------------------------------------------------===//
+// For programs
+//===----------------------------------------------------------------------===//
+
+static void writeLayer(json::OStream &json, const LayerFacts &layer) {
+  json.attribute("layer", layer.at.path);
+  json.attribute("file", layer.at.file);
+  json.attribute("line", layer.at.line);
+  json.attribute("column", layer.at.column);
+  json.attribute("kind", layer.kind);
+  json.attribute("shape", json::Array(layer.sizes));
+  json.attribute("parameters", layer.parameters);
+  json.attribute("statistics", layer.statistics);
+  json.attribute("flops", layer.flops);
+  const ReceptiveField &y = layer.field[0], &x = layer.field[1];
+  json.attributeObject("receptive_field", [&] {
+    json.attribute("size", json::Array{y.end - y.first, x.end - x.first});
+    json.attribute("stride", json::Array{y.step, x.step});
+    json.attribute("offset", json::Array{y.first, x.first});
+    json.attribute("whole", y.whole || x.whole);
+  });
+  if (!layer.pad.empty())
+    json.attribute("pad", json::Array(layer.pad));
+  if (!layer.padMode.empty())
+    json.attribute("pad_mode", layer.padMode);
+  json.attributeArray("kernels", [&] {
+    for (size_t kernel : layer.kernels)
+      json.value(int64_t(kernel + 1));
+  });
+  json.attribute("fate", layer.fate);
+}
+
+static void writeKernel(json::OStream &json, const KernelFacts &kernel) {
+  json.attribute("layer", kernel.at.path);
+  json.attribute("line", kernel.at.line);
+  json.attribute("algorithm", kernel.algorithm);
+  json.attribute("schedule", kernel.schedule);
+  json.attribute("layouts_in", json::Array(kernel.inputs));
+  json.attribute("layouts_out", json::Array(kernel.outputs));
+  json.attribute("estimated_ms", kernel.ms);
+  json.attribute("flops", kernel.flops);
+  json.attribute("bytes", kernel.bytes);
+  json.attribute("conversion", kernel.conversion);
+  json.attribute("reason", kernel.reason);
+  json.attributeArray("candidates", [&] {
+    for (const Candidate &candidate : kernel.candidates)
+      json.object([&] {
+        json.attribute("algorithm", candidate.algorithm);
+        if (candidate.ms >= 0)
+          json.attribute("estimated_ms", candidate.ms);
+        else
+          json.attribute("ruled_out", candidate.why);
+      });
+  });
+}
+
+static void printJson(const Driver &driver, const Explanation &facts) {
+  Totals totals(facts);
+  json::OStream json(outs(), /*IndentSize=*/1);
+  json.object([&] {
+    json.attribute("model", model.model);
+    json.attribute("target", driver.target.name);
+    json.attributeArray("layers", [&] {
+      for (const LayerFacts &layer : facts.layers)
+        json.object([&] { writeLayer(json, layer); });
+    });
+    json.attributeArray("kernels", [&] {
+      for (const KernelFacts &kernel : facts.kernels)
+        json.object([&] { writeKernel(json, kernel); });
+    });
+    json.attributeObject("totals", [&] {
+      json.attribute("parameters", totals.parameters);
+      json.attribute("statistics", totals.statistics);
+      json.attribute("flops", totals.flops);
+      json.attribute("kernel_calls", int64_t(facts.kernels.size()));
+      json.attribute("kernels", int64_t(facts.distinctKernels));
+      json.attribute("conversions", totals.conversions);
+      json.attribute("estimated_ms", totals.ms);
+      json.attribute("weight_bytes", facts.weights);
+      json.attribute("arena_bytes", facts.arena);
+      json.attribute("arena_bound_bytes", facts.arenaBound);
+      json.attribute("arena_ratio", totals.arenaRatio);
+    });
+  });
+  outs() << "\n";
+}
+
+static int explain() {
+  Driver driver(model);
+  Explanation facts;
+  if (!driver.findMachine() || !driver.parse() || !explainModule(driver, facts))
+    return 1;
+  if (asJson)
+    printJson(driver, facts);
+  else
+    printText(driver, facts);
+  return 0;
+}
+
+} // namespace halcyon
