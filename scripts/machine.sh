@@ -52,7 +52,8 @@ logged() {
   fi
   echo "failed"
   step_open=
-  tail -n 25 "$log" >&2
+  # The first errors, or where it stopped.
+  { grep -m 8 -A 4 -E '(fatal |CMake )?[Ee]rror[: ]' "$log" || tail -n 25 "$log"; } | head -n 40 >&2
   fail "$what failed; $where"
 }
 
