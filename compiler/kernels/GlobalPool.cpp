@@ -78,13 +78,14 @@ public:
     if (blocked)
       channel.push_back(b.cb);
     channel.push_back(b.n);
-    auto with = [&](Expr first) {
-      std::vector<Expr> args = {first};
-      args.insert(args.end(), channel.begin(), channel.end());
+    // What is a vector comes first in memory.
+    auto with = [&](Expr column) {
+      std::vector<Expr> args(channel.begin(), channel.end());
+      args.insert(args.begin() + (nchw ? 0 : 1), column);
       return args;
     };
-    std::vector<Var> partVars = {u};
-    partVars.insert(partVars.end(), channel.begin(), channel.end());
+    std::vector<Var> partVars = channel;
+    partVars.insert(partVars.begin() + (nchw ? 0 : 1), u);
     part(partVars) = start;
     RDom r(0, parts, 0, width / parts, 0, height, "r");
     part(with(r.x)) = join(part(with(r.x)), value(r.y * parts + r.x, r.z));
