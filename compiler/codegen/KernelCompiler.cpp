@@ -129,6 +129,12 @@ static bool runJobs(const std::vector<ForkedJob> &jobs, unsigned width,
   return good;
 }
 
+bool runForked(const std::vector<ForkedJob> &jobs,
+               const KernelCompilerOptions &options, raw_ostream &errors) {
+  return runJobs(jobs, options.jobs ? options.jobs : coreCount(),
+                 options.seconds, errors, [](size_t) {});
+}
+
 static StringRef extensionOf(KernelOutput output) {
   switch (output) {
   case KernelOutput::Object:

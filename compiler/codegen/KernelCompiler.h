@@ -38,6 +38,11 @@ struct ForkedJob {
   std::function<std::string()> run;
 };
 
+/// Runs jobs, each in a process of its own, and reports those that failed. The
+/// calling process must have no other thread.
+bool runForked(const std::vector<ForkedJob> &jobs,
+               const KernelCompilerOptions &options, llvm::raw_ostream &errors);
+
 struct CompiledKernel {
   exec::KernelOp kernel;
   std::string path; ///< the file with its output

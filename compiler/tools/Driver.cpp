@@ -2,8 +2,8 @@
 
 #include "compiler/tools/Driver.h"
 #include "compiler/codegen/Cache.h"
+#include "compiler/codegen/EmbedWeights.h"
 #include "compiler/codegen/Link.h"
-#include "compiler/codegen/PrepareWeights.h"
 #include "compiler/codegen/ProgramTable.h"
 #include "compiler/dsl/Frontend.h"
 
@@ -32,7 +32,7 @@ Subcommand::Subcommand(StringRef name, StringRef summary, int (*run)())
   all().push_back(this);
 }
 
-ModelOptions::ModelOptions(cl::SubCommand &sub)
+ModelOptions::ModelOptions(cl::SubCommand &sub, bool takesWeights)
     : model(cl::Positional, cl::Required, cl::desc("model.cnn"), cl::sub(sub)),
       modelName("model", cl::desc("The model of the file, where it has several"),
                 cl::value_desc("name"), cl::sub(sub)),
@@ -46,7 +46,10 @@ ModelOptions::ModelOptions(cl::SubCommand &sub)
              cl::value_desc("name"), cl::init("host"), cl::sub(sub)),
       algorithm("algorithm",
                 cl::desc("Take this algorithm wherever it applies"),
-                cl::value_desc("name"), cl::sub(sub)) {}
+                cl::value_desc("name"), cl::sub(sub)) {
+  if (!takesWeights)
+    weights.setHiddenFlag(cl::Hidden);
+}
 
 bool fail(const Twine &message) {
   errs() << "error: " << message << "\n";
@@ -148,7 +151,8 @@ ProgramObjects::~ProgramObjects() {
     unlink(path.c_str());
 }
 
-bool Driver::makeObjects(const ProgramOptions &how, ProgramObjects &objects) {
+bool Driver::makeObjects(const ProgramOptions &how, WeightsObject weightsObject,
+                         ProgramObjects &objects) {
   exec::ProgramOp exec = program();
   if (!exec)
     return fail("the file has no model");
@@ -172,10 +176,9 @@ bool Driver::makeObjects(const ProgramOptions &how, ProgramObjects &objects) {
   std::vector<ForkedJob> jobs;
   if (table.embedWeights) {
     std::string path = temporary("weights");
-    unsigned machine =
-        StringRef(target.triple).starts_with("aarch64") ? EM_AARCH64 : EM_X86_64;
     jobs.push_back({"weights", [=, this] {
-                      return writeWeightsObject(exec, *weights, machine, path);
+                      return writeWeightsObject(exec, *weights, target,
+                                                weightsObject, path);
                     }});
   } else {
     jobs.push_back({"weights", [=, this] {
@@ -199,11 +202,36 @@ bool Driver::makeObjects(const ProgramOptions &how, ProgramObjects &objects) {
 }
 
 bool Driver::makeProgram(const ProgramOptions &how) {
+  // Weights that follow the program are written once, to where they stay.
+  bool follow = how.weightsIn.empty() && weightsFollowProgram(target);
   ProgramObjects objects;
-  if (!makeObjects(how, objects))
+  if (!makeObjects(how, follow ? WeightsObject::Placeholder : WeightsObject::Whole,
+                   objects))
     return false;
-  std::string error = linkExecutable(objects.paths, target, how.output);
-  return error.empty() || fail(error);
+  std::string linked = how.output + ".tmp" + std::to_string(getpid());
+  FileRemover remover(linked);
+  std::string error = linkExecutable(objects.paths, target, linked);
+  uint64_t offset = 0;
+  if (error.empty() && follow)
+    error = makeRoomForWeights(
+        linked, std::max<uint64_t>(program().getWeights(), 64), offset);
+  if (!error.empty())
+    return fail(error);
+  if (follow) {
+    std::vector<ForkedJob> jobs;
+    const unsigned parts = 4;
+    for (unsigned part = 0; part < parts; ++part)
+      jobs.push_back({"weights", [=, this] {
+                        return writeWeightsPart(program(), *weights, part, parts,
+                                                linked, offset);
+                      }});
+    if (!runForked(jobs, how.kernels, errs()))
+      return false;
+  }
+  if (rename(linked.c_str(), how.output.c_str()) != 0)
+    return fail("can't write " + how.output + ": " + strerror(errno));
+  remover.releaseFile();
+  return true;
 }
 
 int runProgram(const ModelOptions &options, std::vector<std::string> args) {

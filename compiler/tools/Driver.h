@@ -3,6 +3,7 @@
 #ifndef HALCYON_COMPILER_TOOLS_DRIVER_H
 #define HALCYON_COMPILER_TOOLS_DRIVER_H
 
+#include "compiler/codegen/EmbedWeights.h"
 #include "compiler/codegen/KernelCompiler.h"
 #include "compiler/import/Weights.h"
 #include "compiler/pipelines/Pipeline.h"
@@ -30,7 +31,7 @@ public:
 
 /// The options of every subcommand that reads a model.
 struct ModelOptions {
-  explicit ModelOptions(llvm::cl::SubCommand &sub);
+  explicit ModelOptions(llvm::cl::SubCommand &sub, bool takesWeights = true);
   llvm::cl::opt<std::string> model;
   llvm::cl::opt<std::string> modelName;
   llvm::cl::opt<std::string> weights;
@@ -72,7 +73,8 @@ public:
   bool chooseKernels(); ///< algorithms and layouts
   bool lower();     ///< to exec
   exec::ProgramOp program();
-  bool makeObjects(const ProgramOptions &options, ProgramObjects &objects);
+  bool makeObjects(const ProgramOptions &options, WeightsObject weightsObject,
+                   ProgramObjects &objects);
   bool makeProgram(const ProgramOptions &options);
 
   const ModelOptions &options;
