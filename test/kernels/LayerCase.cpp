@@ -143,6 +143,24 @@ static LayerCase mapCase(const std::string &name, const Shape &shape,
           }};
 }
 
+/// One function of the library, at 8 * x for x in [-1, 1).
+static LayerCase functionCase(const std::string &op, double (*function)(double)) {
+  Shape shape = {-1, 64, 9, 9};
+  std::string body = "  %y = cnn.map \"f\" %a0 : (" + type(shape) + ") -> " +
+                     type(shape) +
+                     " {\n  ^bb0(%p: f32):\n    %e = arith.constant 8.0 : f32\n"
+                     "    %0 = arith.mulf %p, %e : f32\n    %1 = math." +
+                     op + " %0 : f32\n    cnn.yield %1 : f32\n  }\n";
+  return {"function " + op, "elementwise",
+          kernelText({type(shape)}, body, type(shape)), {shape},
+          [=](const std::vector<Tensor> &in) -> std::vector<Tensor> {
+            return {filled(in[0].shape, [&](auto... at) {
+              return function(8.0 * element(in[0], at...));
+            })};
+          },
+          1e-6};
+}
+
 //===----------------------------------------------------------------------===//
 // Pooling
 //===----------------------------------------------------------------------===//
@@ -451,6 +469,15 @@ std::vector<LayerCase> layerCases() {
     add(mapCase("plane " + std::to_string(c), shape, {-1, 1, 5, 7 + c % 4}, {1}));
     add(mapCase("rank 2 " + std::to_string(c), {-1, c}, {c}, {-1, c}));
   }
+  add(functionCase("tanh", std::tanh));
+  add(functionCase("erf", std::erf));
+  add(functionCase("exp", std::exp));
+  add(functionCase("sin", std::sin));
+  add(functionCase("cos", std::cos));
+  add(functionCase("absf", std::fabs));
+  add(functionCase("floor", std::floor));
+  add(functionCase("ceil", std::ceil));
+  add(functionCase("roundeven", std::nearbyint));
   add(mapCase("wide", {-1, 8, 20, 37}, {8}, {-1, 8, 20, 37}));
   add(mapCase("1x1", {-1, 40, 1, 1}, {40}, {-1, 40, 1, 1}));
   add(mapCase("rank 2 long", {-1, 1000}, {1000}, {-1, 1}));

@@ -1,6 +1,6 @@
 //===- LayerTest.cpp - Kernels other than convolutions, against plain loops ===//
 //
-//   halcyon-layer-test [--only TEXT] [--bench] [-v]
+//   halcyon-layer-test [--only TEXT] [--jobs N] [-v]
 //
 // Runs every layer on a grid of shapes, in every layout that its kernel
 // offers, with halos and slices, and prints what failed, then
@@ -10,27 +10,27 @@
 
 #include "test/kernels/LayerCase.h"
 
+#include <cstdlib>
 #include <cstring>
+#include <unistd.h>
 
 using namespace halcyon;
 using namespace halcyon::test;
 
-int main(int argc, char **argv) {
-  setvbuf(stdout, nullptr, _IOLBF, 0);
-  std::string only;
-  bool verbose = false;
-  for (int i = 1; i < argc; ++i) {
-    if (!strcmp(argv[i], "--only") && i + 1 < argc)
-      only = argv[++i];
-    else if (!strcmp(argv[i], "-v"))
-      verbose = true;
-  }
+/// Passed and failed.
+struct Counts {
+  int passed = 0, failed = 0;
+};
+
+/// Every `jobs`th case, from `job` on.
+static Counts runCases(int job, int jobs, const std::string &only, bool verbose) {
   auto context = makeContext();
   std::string known;
   Target target = *findTarget("host", known);
-  int passed = 0, failed = 0;
+  Counts counts;
+  int index = 0;
   for (const LayerCase &test : layerCases()) {
-    if (test.name.find(only) == std::string::npos)
+    if (test.name.find(only) == std::string::npos || index++ % jobs != job)
       continue;
     for (unsigned layout = 0;; ++layout) {
       // Halos and slices go round with the layouts.
@@ -61,7 +61,7 @@ int main(int argc, char **argv) {
           if (error.empty() && difference > test.tolerance)
             error = "differs by " + std::to_string(difference);
         }
-        ++(error.empty() ? passed : failed);
+        ++(error.empty() ? counts.passed : counts.failed);
         if (verbose || !error.empty())
           printf("%s layout %u batch %d: %s (%.1e)\n", test.name.c_str(), layout,
                  (int)batch, error.empty() ? "passed" : error.c_str(), difference);
@@ -70,12 +70,51 @@ int main(int argc, char **argv) {
         break;
     }
   }
-  if (std::string("image").find(only) != std::string::npos) {
+  if (job == 0 && std::string("image").find(only) != std::string::npos) {
     std::string error = checkImages(*context, target);
-    ++(error.empty() ? passed : failed);
+    ++(error.empty() ? counts.passed : counts.failed);
     if (!error.empty())
       printf("image: %s\n", error.c_str());
   }
-  printf("%d passed, %d failed\n", passed, failed);
-  return failed != 0;
+  return counts;
+}
+
+int main(int argc, char **argv) {
+  setvbuf(stdout, nullptr, _IOLBF, 0);
+  std::string only;
+  bool verbose = false;
+  int jobs = 2;
+  for (int i = 1; i < argc; ++i) {
+    if (!strcmp(argv[i], "--only") && i + 1 < argc)
+      only = argv[++i];
+    else if (!strcmp(argv[i], "--jobs") && i + 1 < argc)
+      jobs = std::max(1, atoi(argv[++i]));
+    else if (!strcmp(argv[i], "-v"))
+      verbose = true;
+  }
+  // A kernel that crashes takes its own process along.
+  Counts all;
+  std::vector<int> pipes;
+  for (int job = 0; job < jobs; ++job) {
+    int ends[2];
+    if (pipe(ends) != 0)
+      return 1;
+    if (fork() == 0) {
+      Counts counts = runCases(job, jobs, only, verbose);
+      _exit(write(ends[1], &counts, sizeof counts) != sizeof counts);
+    }
+    close(ends[1]);
+    pipes.push_back(ends[0]);
+  }
+  for (int end : pipes) {
+    Counts counts;
+    if (read(end, &counts, sizeof counts) != sizeof counts) {
+      printf("a process died\n");
+      counts.failed = 1;
+    }
+    all.passed += counts.passed;
+    all.failed += counts.failed;
+  }
+  printf("%d passed, %d failed\n", all.passed, all.failed);
+  return all.failed != 0;
 }
