@@ -25,6 +25,8 @@ static constexpr int Rounds = 20000;
     Vector Sums[Chains] = {}, Half = {}, One = {};                             \
     Half += 0.5f;                                                              \
     One += 1.0f;                                                               \
+    for (int C = 0; C != Chains; ++C) /* equal chains would become one */      \
+      Sums[C] += float(C);                                                     \
     for (int I = 0; I != Rounds; ++I) {                                        \
       _Pragma("GCC unroll 12") for (int C = 0; C != Chains; ++C) Sums[C] =     \
           Sums[C] * Half + One;                                                \
@@ -38,8 +40,8 @@ static constexpr int Rounds = 20000;
 MULTIPLY_ADDS(multiplyAdd512, "avx512f", 64)
 MULTIPLY_ADDS(multiplyAdd256, "avx2,fma", 32)
 
-/// Takes the sums, so that the loops are not removed.
-static std::atomic<float> Sink;
+/// Takes the sums. Nobody reads it: volatile keeps the loops from being removed.
+static volatile std::atomic<float> Sink;
 
 static int task512(void *, int, uint8_t *) {
   Sink.store(multiplyAdd512(), std::memory_order_relaxed);
