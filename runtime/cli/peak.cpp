@@ -25,8 +25,8 @@ static constexpr int Rounds = 20000;
     Vector Sums[Chains] = {}, Half = {}, One = {};                             \
     Half += 0.5f;                                                              \
     One += 1.0f;                                                               \
-    for (int C = 0; C != Chains; ++C) /* equal chains would become one */      \
-      Sums[C] += float(C);                                                     \
+    for (int C = 0; C != Chains; ++C) /* equal or at rest, they would go */    \
+      Sums[C] += float(C + 3);                                                 \
     for (int I = 0; I != Rounds; ++I) {                                        \
       _Pragma("GCC unroll 12") for (int C = 0; C != Chains; ++C) Sums[C] =     \
           Sums[C] * Half + One;                                                \
