@@ -101,6 +101,19 @@ public:
                        0.96 * tileOf(s, target).efficiency);
   }
 
+  bool mayOverwrite(const Group &group, unsigned input,
+                    cnn::ScheduleAttr schedule) const override {
+    auto conv = group.anchorAs<cnn::ConvOp>();
+    ConvShape s = ConvShape::of(conv);
+    Value argument = group.inputs()[input];
+    bool inEpilogue = !group.hasPrologue() &&
+                      !llvm::is_contained(conv->getOperands(), argument);
+    int blocks = ceilDiv(s.o, cnn::layoutOf(argument.getType()).getBlock());
+    return inEpilogue && s.ow % schedule.param("tile_x", 1) == 0 &&
+           s.oh % schedule.param("tile_y", 1) == 0 &&
+           blocks % schedule.param("tile_co", 1) == 0;
+  }
+
   void build(KernelBuilder &b) const override;
 
 protected:

@@ -85,6 +85,14 @@ public:
   /// Seconds for one image on all of the target's cores.
   virtual double cost(const Group &group, const Target &target) const = 0;
 
+  /// Whether the output may lie over `input`, a tensor of the output's type: an
+  /// element is read only by the task that writes it, and not once it has been
+  /// written. Tails that repeat work rule it out.
+  virtual bool mayOverwrite(const Group &group, unsigned input,
+                            cnn::ScheduleAttr schedule) const {
+    return false;
+  }
+
   /// Makes the Halide pipeline. Types in the group have their final layouts.
   virtual void build(KernelBuilder &builder) const = 0;
 };

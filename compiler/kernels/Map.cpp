@@ -31,6 +31,11 @@ public:
     return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.2);
   }
 
+  bool mayOverwrite(const Group &group, unsigned input,
+                    cnn::ScheduleAttr schedule) const override {
+    return group.outputs().size() == 1;
+  }
+
   void build(KernelBuilder &b) const override {
     for (unsigned i = 0; i < b.group.outputs().size(); ++i) {
       Type type = b.group.outputs()[i].getType();

@@ -193,7 +193,8 @@ def LowerToExec : Pass<"cnn-lower-to-exec", "::mlir::ModuleOp"> {
 def PlanMemory : Pass<"exec-plan-memory", "::halcyon::exec::ProgramOp"> {
   let summary = "Offsets of the buffers in one arena";
   let description = [{
-    Buffers that are never alive together share memory. Several greedy orders
+    Buffers that are never alive together share memory, and an output lies over
+    an input that nothing reads later, where the kernel allows it. Several greedy orders
     are tried and the smallest arena is kept; `arena_bound` is the largest sum
     of buffers alive at one time, below which no plan can go.
 

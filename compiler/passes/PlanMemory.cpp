@@ -1,5 +1,6 @@
 //===- PlanMemory.cpp - Offsets in the arena ------------------------------===//
 
+#include "compiler/kernels/Kernel.h"
 #include "compiler/passes/Passes.h"
 #include "dialects/exec/Exec.h"
 
@@ -27,7 +28,68 @@ struct Buffer {
 
 } // namespace
 
-static std::vector<Buffer> collectBuffers(exec::FunctionOp function) {
+/// Which buffer a buffer lies over, where a kernel may write over its input.
+using Overlays = std::map<int64_t, int64_t>;
+
+/// Buffers that are the whole of a value, and how often they are touched, so
+/// that an output takes the place of an input that nothing reads afterwards.
+static Overlays findOverlays(exec::FunctionOp function) {
+  Overlays overlays;
+  auto resolve = [&](int64_t buffer) {
+    while (overlays.count(buffer))
+      buffer = overlays[buffer];
+    return buffer;
+  };
+  std::map<int64_t, int> last;  // the last call that touches a buffer
+  std::map<int64_t, int> first; // and the first
+  int time = 0;
+  auto calls = function.getBody().front().getOps<exec::CallOp>();
+  for (auto call : calls) {
+    for (Value operand : call->getOperands())
+      if (auto arena = operand.getDefiningOp<exec::ArenaOp>()) {
+        last[arena.getBuffer()] = time;
+        first.try_emplace(arena.getBuffer(), time);
+      }
+    ++time;
+  }
+  time = -1;
+  for (auto call : calls) {
+    ++time;
+    auto output = call.getOutputs().front().getDefiningOp<exec::ArenaOp>();
+    if (call.getOutputs().size() != 1 || !output ||
+        first[output.getBuffer()] != time)
+      continue;
+    auto kernel = SymbolTable::lookupNearestSymbolFrom<exec::KernelOp>(
+        call, call.getKernelAttr());
+    Group group(kernel.getBody().front());
+    const Kernel *algorithm = findKernel(kernel.getSchedule().getAlgorithm());
+    for (auto [index, operand] : llvm::enumerate(call.getInputs())) {
+      auto input = operand.getDefiningOp<exec::ArenaOp>();
+      if (!input || input.getType() != output.getType() ||
+          input.getBytes() != output.getBytes() || input.getOffset() ||
+          output.getOffset() || last[resolve(input.getBuffer())] != time)
+        continue;
+      auto touches = llvm::count_if(call->getOperands(), [&](Value other) {
+        auto arena = other.getDefiningOp<exec::ArenaOp>();
+        return arena && resolve(arena.getBuffer()) == resolve(input.getBuffer());
+      });
+      if (touches != 1 ||
+          !algorithm->mayOverwrite(group, index, kernel.getSchedule()))
+        continue;
+      int64_t place = resolve(input.getBuffer());
+      overlays[output.getBuffer()] = place;
+      last[place] = last[output.getBuffer()];
+      break;
+    }
+  }
+  // Every buffer names where it ends up.
+  for (auto &[buffer, place] : overlays)
+    place = resolve(buffer);
+  return overlays;
+}
+
+static std::vector<Buffer> collectBuffers(exec::FunctionOp function,
+                                          const Overlays &overlays) {
   std::map<int64_t, Buffer> buffers;
   int time = 0;
   for (auto call : function.getBody().front().getOps<exec::CallOp>()) {
@@ -35,8 +97,10 @@ static std::vector<Buffer> collectBuffers(exec::FunctionOp function) {
       auto arena = operand.getDefiningOp<exec::ArenaOp>();
       if (!arena)
         continue;
-      Buffer &buffer = buffers[arena.getBuffer()];
-      buffer.id = arena.getBuffer();
+      auto over = overlays.find(arena.getBuffer());
+      int64_t id = over == overlays.end() ? arena.getBuffer() : over->second;
+      Buffer &buffer = buffers[id];
+      buffer.id = id;
       buffer.bytes = arena.getBytes();
       if (buffer.first < 0)
         buffer.first = time;
@@ -130,7 +194,8 @@ struct PlanMemory : impl::PlanMemoryBase<PlanMemory> {
   void runOnOperation() override {
     exec::ProgramOp program = getOperation();
     for (auto function : program.getBody().front().getOps<exec::FunctionOp>()) {
-      std::vector<Buffer> buffers = collectBuffers(function);
+      Overlays overlays = findOverlays(function);
+      std::vector<Buffer> buffers = collectBuffers(function, overlays);
       if (buffers.empty())
         continue;
       int64_t size = plan(buffers);
@@ -138,7 +203,9 @@ struct PlanMemory : impl::PlanMemoryBase<PlanMemory> {
       for (const Buffer &buffer : buffers)
         slots[buffer.id] = buffer.slot;
       function.walk([&](exec::ArenaOp arena) {
-        arena.setSlot(slots[arena.getBuffer()]);
+        auto over = overlays.find(arena.getBuffer());
+        arena.setSlot(
+            slots[over == overlays.end() ? arena.getBuffer() : over->second]);
       });
       program.setArena(std::max<int64_t>(program.getArena(), size));
       program.setArenaBound(
