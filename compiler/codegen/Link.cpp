@@ -108,9 +108,10 @@ std::string linkExecutable(const std::vector<std::string> &objects,
 }
 
 std::string linkStaticLibrary(const std::vector<std::string> &objects,
-                              const std::vector<std::string> &exported,
+                              const std::vector<ExportedSymbol> &exported,
                               const Target &target, const std::string &output) {
-  std::string object = output + ".o.tmp" + std::to_string(getpid());
+  // The archive names its member after the file.
+  std::string object = output + ".o";
   std::string archive = output + ".tmp" + std::to_string(getpid());
   std::vector<std::string> command = {linkerPath(), "-r", "-o", object};
   command.insert(command.end(), objects.begin(), objects.end());
@@ -121,8 +122,10 @@ std::string linkStaticLibrary(const std::vector<std::string> &objects,
   std::string error = runTool(command);
   if (error.empty()) {
     command = {besideUs("bin/llvm-objcopy", HALCYON_OBJCOPY)};
-    for (const std::string &symbol : exported)
-      command.push_back("--keep-global-symbol=" + symbol);
+    for (const ExportedSymbol &entry : exported) {
+      command.push_back("--keep-global-symbol=" + entry.symbol);
+      command.push_back("--redefine-sym=" + entry.symbol + "=" + entry.name);
+    }
     command.push_back(object);
     error = runTool(command);
   }

@@ -15,10 +15,15 @@ namespace halcyon {
 std::string linkExecutable(const std::vector<std::string> &objects,
                            const Target &target, const std::string &output);
 
-/// Makes a static library of one object in which all symbols but `exported`
-/// are local.
+/// A symbol of the objects or the runtime, and what a library calls it.
+struct ExportedSymbol {
+  std::string symbol, name;
+};
+
+/// Makes a static library of one object, the runtime included, in which all
+/// symbols but `exported` are local. Written whole or not at all.
 std::string linkStaticLibrary(const std::vector<std::string> &objects,
-                              const std::vector<std::string> &exported,
+                              const std::vector<ExportedSymbol> &exported,
                               const Target &target, const std::string &output);
 
 /// Runs a program; returns its error output where it fails.

@@ -279,8 +279,13 @@ bool explainModule(Driver &driver, Explanation &result) {
   if (!driver.lower())
     return false;
   exec::ProgramOp program = driver.program();
-  auto kernels = program.getBody().front().getOps<exec::KernelOp>();
-  result.distinctKernels = std::distance(kernels.begin(), kernels.end());
+  // Pictures are prepared before the network, by a kernel that is not counted.
+  llvm::DenseSet<StringRef> distinct;
+  for (auto function : program.getBody().front().getOps<exec::FunctionOp>())
+    if (function.getSymName() == "infer")
+      for (auto call : function.getBody().front().getOps<exec::CallOp>())
+        distinct.insert(call.getKernel());
+  result.distinctKernels = distinct.size();
   result.weights = program.getWeights();
   result.arena = program.getArena();
   result.arenaBound = program.getArenaBound();

@@ -17,7 +17,7 @@ static int explain();
 
 static Subcommand command("explain", "Show what each layer becomes, and why",
                           explain);
-static ModelOptions model(command.command);
+static ModelOptions model(command.command, /*takesWeights=*/false);
 static cl::opt<bool> asJson("json", cl::desc("Machine-readable, with every detail"),
                             cl::sub(command.command));
 
@@ -41,10 +41,10 @@ struct Table {
 } // namespace
 
 static void printWrapped(raw_ostream &os, StringRef text, size_t indent) {
-  size_t used = kWidth;
+  size_t used = 0;
   for (StringRef word : split(text, ' ')) {
-    if (used + 1 + word.size() > kWidth) {
-      os << (used == kWidth ? "" : "\n");
+    if (used == 0 || used + 1 + word.size() > kWidth) {
+      os << (used == 0 ? "" : "\n");
       os.indent(indent) << word;
       used = indent + word.size();
     } else {
@@ -230,7 +230,7 @@ struct Totals {
 
 static void printText(const Driver &driver, const Explanation &facts) {
   Totals totals(facts);
-  outs() << model.model << " for " << driver.target.name
+  outs() << model.model << " for " << driver.target.halide
          << "; a multiply-add counts as 2 FLOPs, everything is per image\n\n";
   printLayers(facts);
   outs() << "\n  field, step, from: what an element of the output sees of the "
