@@ -1,17 +1,20 @@
 //===- Kernels.cpp - Convolution kernels on the layers of real networks ----===//
 //
 //   halcyon-bench-kernels [--threads=1] [--kernel=NAME] [--layer=TEXT]
-//                         [--rank] [--schedule=key=value,...] [--asm=FILE]
+//                         [--rank] [--cold] [--schedule=key=value,...] [--asm=FILE]
 //                         [Google Benchmark's options]
 //
 // Every kernel that handles a layer, as time, GFLOP/s by the layer's
 // definition and part of the measured peak. `--rank` instead prints, for each
 // layer, the kernels' measured and estimated times, and where the cheapest by
-// estimate is not the fastest. One process measures one count of threads.
+// estimate is not the fastest. With `--cold` weights come from memory, as in
+// a network's run. One process measures one count of threads.
 //
 //===----------------------------------------------------------------------===//
 
 #include "test/kernels/ConvCase.h"
+
+#include "llvm/Support/raw_ostream.h"
 
 #include <algorithm>
 #include <benchmark/benchmark.h>
@@ -189,12 +192,14 @@ double measurePeak() {
 }
 
 /// The least seconds of a run, over about `budget` seconds.
-double measure(CompiledKernel &kernel, double budget) {
+double measure(CompiledKernel &kernel, double budget, bool cold) {
   kernel.run();
+  if (cold)
+    kernel.runCold();
   double best = 1e30, end = now() + budget;
   for (int i = 0; i < 5 || (now() < end && i < 5000); ++i) {
     double start = now();
-    kernel.run();
+    cold ? kernel.runCold() : kernel.run();
     best = std::min(best, now() - start);
   }
   return best;
@@ -202,7 +207,7 @@ double measure(CompiledKernel &kernel, double budget) {
 
 struct Options {
   int threads = 1;
-  bool rank = false;
+  bool rank = false, cold = false;
   std::string kernel, layer, assembly;
   HarnessOptions harness;
 };
@@ -226,6 +231,8 @@ Options parse(int &argc, char **argv) {
       options.assembly = text;
     else if (argument == "--rank")
       options.rank = true;
+    else if (argument == "--cold")
+      options.cold = true;
     else if (const char *text = value("schedule")) {
       llvm::SmallVector<llvm::StringRef> parts;
       llvm::StringRef(text).split(parts, ',', -1, false);
@@ -257,13 +264,23 @@ std::unique_ptr<CompiledKernel> prepare(mlir::MLIRContext &context,
   return result;
 }
 
+std::string scheduleText(const CompiledKernel &kernel) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  for (mlir::NamedAttribute param : kernel.schedule().getParams())
+    stream << " " << param.getName().getValue() << "="
+           << mlir::cast<mlir::IntegerAttr>(param.getValue()).getInt();
+  return text;
+}
+
 void rank(mlir::MLIRContext &context, const Target &target,
           const Options &options, double peak) {
   double chosenTotal = 0, bestTotal = 0;
   for (const Layer &layer : layers()) {
     if (layer.name.find(options.layer) == std::string::npos)
       continue;
-    std::vector<std::tuple<double, double, std::string, double>> times;
+    std::vector<std::tuple<double, double, std::string, double, std::string>>
+        times;
     for (const char *name : kKernels) {
       if (!options.kernel.empty() && options.kernel != name)
         continue;
@@ -271,8 +288,8 @@ void rank(mlir::MLIRContext &context, const Target &target,
           layer.conv.flops() > 2e8)
         continue;
       if (auto kernel = prepare(context, target, layer, name, options.harness))
-        times.push_back({measure(*kernel, 0.05), kernel->cost(), name,
-                         kernel->compileSeconds()});
+        times.push_back({measure(*kernel, 0.05, options.cold), kernel->cost(), name,
+                         kernel->compileSeconds(), scheduleText(*kernel)});
     }
     if (times.empty())
       continue;
@@ -287,12 +304,12 @@ void rank(mlir::MLIRContext &context, const Target &target,
     printf("%s%s\n", layer.name.c_str(),
            loss > 1.03 ? ("   <-- chooses " + std::get<2>(chosen)).c_str() : "");
     std::sort(times.begin(), times.end());
-    for (auto [seconds, cost, name, compile] : times)
+    for (auto [seconds, cost, name, compile, schedule] : times)
       printf("    %-15s %9.1f us %7.1f GFLOP/s %5.0f%%   estimated %9.1f us "
-             "(%4.2f)  compiled in %.2f s\n",
+             "(%4.2f)  compiled in %.2f s %s\n",
              name.c_str(), seconds * 1e6, layer.conv.flops() / seconds / 1e9,
              100 * layer.conv.flops() / seconds / 1e9 / peak, cost * 1e6,
-             cost / seconds, compile);
+             cost / seconds, compile, schedule.c_str());
     fflush(stdout);
   }
   printf("chosen %.3f ms, fastest %.3f ms, ratio %.3f\n", chosenTotal * 1e3,

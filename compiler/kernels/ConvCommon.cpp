@@ -64,10 +64,8 @@ bool hasZeroPadding(cnn::ConvOp conv, std::string &why) {
 template <typename Op>
 bool isPlainGroup(const Group &group, bool prologue, std::string &why) {
   auto conv = group.anchorAs<Op>();
-  if (!conv) {
-    why = "not a convolution of this kind";
+  if (!conv)
     return false;
-  }
   if (!prologue && group.hasPrologue()) {
     why = "its input is computed in the same kernel";
     return false;
@@ -138,7 +136,7 @@ double tileEfficiency(const Target &target, const Tile &tile, int width,
 }
 
 Tile chooseTile(const Target &target, int width, int height, int blocks,
-                bool coDivides) {
+                bool coDivides, int maxPixels) {
   Tile best;
   int room = target.registers - 1;
   for (int co = 1; co <= std::min(blocks, 6); ++co) {
@@ -146,7 +144,7 @@ Tile chooseTile(const Target &target, int width, int height, int blocks,
       continue;
     for (int x = 1; x <= std::min(width, 28); ++x)
       for (int y = 1; y <= std::min(height, 4); ++y) {
-        if (co * x * y + co + 1 > room)
+        if (co * x * y + co + 1 > room || x * y > maxPixels)
           continue;
         Tile tile = {co, x, y};
         tile.efficiency = tileEfficiency(target, tile, width, height, blocks);
@@ -204,18 +202,22 @@ double convSeconds(const Group &group, const Target &target, double flops,
                    double efficiency, double extraBytes) {
   double rest = groupFlops(group) -
                 cast<cnn::ComputeOpInterface>(group.anchor()).getFlops();
-  // Epilogues run at about a tenth of the peak: dependent, one result each.
-  double arithmetic = (flops / efficiency + rest * 10) /
-                      (target.flops * target.cores);
-  double bytes = groupBytes(group) + extraBytes;
-  // What exceeds L2 comes from L3 or memory; the two rates meet half-way,
-  // for activations were written a moment before.
+  double arithmetic = flops / efficiency / (target.flops * target.cores) +
+                      epilogueSeconds(target, rest);
+  // Weights come from memory; activations, written just before, from the
+  // caches where they fit.
+  double weights = 0;
+  for (Value input : group.inputs())
+    if (Group::isWeight(input))
+      weights += 4.0 * cnn::elementsOf(input.getType());
+  double bytes = groupBytes(group) - weights + extraBytes;
   double held = target.l2 * target.cores;
   double slow = std::max(0.0, bytes - held), fast = bytes - slow;
   double rate = bytes > target.l3 ? target.totalBandwidth
                                   : 2 * target.totalBandwidth;
-  double memory = slow / rate + fast / (target.l2Bandwidth * target.cores);
-  // Part of the memory time hides behind arithmetic.
+  double memory = slow / rate + fast / (target.l2Bandwidth * target.cores) +
+                  weights / target.totalBandwidth;
+  // Most of the memory time hides behind arithmetic.
   return std::max(arithmetic, memory) + 0.25 * std::min(arithmetic, memory) +
          target.callSeconds;
 }

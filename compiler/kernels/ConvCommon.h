@@ -57,7 +57,7 @@ struct Tile {
 
 /// The tile of least waste for a map of this size.
 Tile chooseTile(const Target &target, int width, int height, int blocks,
-                bool coDivides = false);
+                bool coDivides = false, int maxPixels = 28);
 /// The fraction of the peak that a tile reaches on such a map.
 double tileEfficiency(const Target &target, const Tile &tile, int width,
                       int height, int blocks);
@@ -75,6 +75,12 @@ int divisorUpTo(int n, int limit);
 
 /// Unroll factor for a reduction over `extent` lanes.
 int unrollFactor(int extent, int accumulators);
+
+/// Seconds of `flops` operations of maps: dependent and one result each, they
+/// run at about a tenth of the peak.
+inline double epilogueSeconds(const Target &target, double flops) {
+  return 10 * flops / (target.flops * target.cores);
+}
 
 /// Seconds of a convolution: arithmetic at `efficiency` of the peak, or the
 /// group's bytes. `flops` are those that the algorithm really does.

@@ -37,8 +37,9 @@ public:
     ConvShape s = ConvShape::of(conv);
     auto before = [](int kernel, int stride, int dilation, int pad) {
       // Rows before the first one's own that the taps reach.
-      int reach = dilation == 1 ? (kernel - 1) / stride
-                                : ceilDiv((kernel - 1) * dilation, stride);
+      int reach = isPhased(kernel, stride, dilation)
+                      ? (kernel - 1) / stride
+                      : ceilDiv((kernel - 1) * dilation, stride);
       return std::max(0, reach - pad / stride);
     };
     auto after = [](int size, int out, int stride, int pad) {
@@ -102,6 +103,10 @@ public:
   void build(KernelBuilder &b) const override;
 
 private:
+  /// Whether taps are counted within a phase; every phase then has one.
+  static bool isPhased(int kernel, int stride, int dilation) {
+    return dilation == 1 && kernel >= stride;
+  }
   /// Whether groups are not whole vectors: lanes then gather their inputs.
   static bool isGeneral(const ConvShape &s, const Target &target) {
     return s.groups > 1 && (s.cig % target.lanes || s.cog % target.lanes);
@@ -130,21 +135,20 @@ void TransposedConv::build(KernelBuilder &b) const {
   // acc(c, q, u, r, w, cb, n): column q and row r of the phase u, w.
   struct Axis {
     int kernel, stride, dilation;
-    int taps() const {
-      return dilation == 1 ? ceilDiv(kernel, stride) : kernel;
-    }
+    bool phased = isPhased(kernel, stride, dilation);
+    int taps() const { return phased ? ceilDiv(kernel, stride) : kernel; }
     /// The tap that a step of the reduction stands for.
     Expr tap(Expr step, Expr phase) const {
-      return dilation == 1 ? Halide::unsafe_promise_clamped(
-                                 phase + stride * step, 0, kernel - 1)
-                           : step;
+      return phased ? Halide::unsafe_promise_clamped(phase + stride * step, 0,
+                                                     kernel - 1)
+                    : step;
     }
     Expr from(Expr step, Expr phase, Expr cell) const {
-      return dilation == 1 ? cell - step
-                           : cell + (phase - step * dilation) / stride;
+      return phased ? cell - step
+                    : cell + (phase - step * dilation) / stride;
     }
     Expr reaches(Expr step, Expr phase) const {
-      if (dilation == 1)
+      if (phased)
         return kernel % stride ? phase + stride * step < kernel
                                : Halide::Internal::const_true();
       return (phase - step * dilation) % stride == 0;

@@ -1,6 +1,6 @@
 //===- ConvTest.cpp - Every convolution kernel against plain loops ---------===//
 //
-//   halcyon-conv-test [--all] [--kernel NAME] [--only TEXT] [--jobs N] [-v]
+//   halcyon-conv-test [--all] [--kernel NAME|statements] [--only TEXT] [--jobs N] [-v]
 //
 // Forces every algorithm on a grid of shapes and prints what failed, then
 // "N passed, N failed".
@@ -203,6 +203,85 @@ void runShare(const Options &options, const Target &target,
 }
 
 
+/// Vector multiply-adds of the reduction in Halide's statements: its unrolled
+/// updates times the extents of the loops around them.
+double countProducts(llvm::StringRef text) {
+  double total = 0;
+  std::vector<double> around = {1};
+  llvm::SmallVector<llvm::StringRef> lines;
+  text.split(lines, '\n');
+  for (llvm::StringRef line : lines) {
+    line = line.trim();
+    if (line.starts_with("}") && around.size() > 1)
+      around.pop_back();
+    if (line.ends_with("{")) {
+      // for (name, min, extent) {
+      double extent = 1;
+      if (line.starts_with("for (") && !line.rsplit(", ").second.drop_back(3)
+                                            .trim().getAsDouble(extent))
+        extent *= around.back();
+      else
+        extent = around.back();
+      around.push_back(extent);
+    }
+    // Names that are taken get a number: acc$1.
+    if (line.starts_with("acc") && line.contains("= acc") &&
+        line.contains("*x"))
+      total += around.back();
+  }
+  return total;
+}
+
+/// Whether algorithms are what they are called, as Halide's statements show.
+std::vector<std::string> checkStatements(const Target &target) {
+  auto context = makeContext();
+  std::vector<std::string> errors;
+  ConvCase test = ConvCase::square(16, 32, 32, 3);
+  // One task, so that all loops are in one place with known extents.
+  auto statements = [&](const char *kernel,
+                        std::vector<std::pair<std::string, int64_t>> schedule) {
+    HarnessOptions options;
+    options.kernel = kernel;
+    options.asserts = false;
+    options.schedule = std::move(schedule);
+    std::string error;
+    auto compiled =
+        CompiledKernel::make(*context, test.text(), target, options, error);
+    if (!compiled)
+      errors.push_back(std::string(kernel) + ": " + error);
+    return compiled ? compiled->statements() : std::string();
+  };
+  auto expect = [&](const char *kernel, double products, double expected) {
+    if (products != expected)
+      errors.push_back(std::string(kernel) + " multiplies " +
+                       std::to_string(products) + " vectors, not " +
+                       std::to_string(expected));
+  };
+  // 2 blocks of outputs, 32 inputs: 9 products for each of 256 pixels, or one
+  // for each of 16 cells of 64 tiles, or of 36 cells of 16 tiles.
+  double blocks = 2.0 * 32 * 16 / target.lanes;
+  std::string direct = statements("direct", {{"rows_per_task", 16},
+                                             {"tile_co", 2},
+                                             {"tile_x", 8},
+                                             {"tile_y", 1}});
+  expect("direct", countProducts(direct), blocks * 256 * 9);
+  for (int m : {2, 4})
+    expect(m == 2 ? "winograd2" : "winograd4",
+           countProducts(statements(m == 2 ? "winograd2" : "winograd4",
+                                    {{"rows", 16 / m},
+                                     {"columns", 16 / m},
+                                     {"phases", 0},
+                                     {"tile_co", 2},
+                                     {"tile_x", 4},
+                                     {"tile_y", 1}})),
+           blocks * (16 / m) * (16 / m) * (m + 2) * (m + 2));
+  if (direct.find("allocate im2col") != std::string::npos)
+    errors.push_back("direct packs its input");
+  if (statements("im2col", {}).find("allocate im2col") == std::string::npos)
+    errors.push_back("im2col has no packed buffer");
+  return errors;
+}
+
 } // namespace
 
 int main(int argc, char **argv) {
@@ -279,6 +358,14 @@ int main(int argc, char **argv) {
     waitpid(pid, &status, 0);
     passed += counts[0];
     failed += counts[1];
+  }
+  if ((options.kernel.empty() || options.kernel == "statements") &&
+      options.only.empty()) {
+    std::vector<std::string> errors = checkStatements(target);
+    for (const std::string &error : errors)
+      printf("FAIL: %s\n", error.c_str());
+    failed += (int)errors.size();
+    passed += errors.empty();
   }
   printf("%d passed, %d failed\n", passed, failed);
   return failed != 0;

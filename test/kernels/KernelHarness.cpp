@@ -363,6 +363,31 @@ int CompiledKernel::run() {
   return callable.call_argv_fast(argv.size(), argv.data());
 }
 
+int CompiledKernel::runCold() {
+  // As many copies as push each other out of the caches.
+  const size_t held = 64 << 20;
+  if (copies.empty()) {
+    copies.resize(inputs.size());
+    size_t total = 0;
+    for (auto [buffer, argument] : llvm::zip(inputs, group->inputs()))
+      if (Group::isWeight(argument))
+        total += buffer.memory.size() * sizeof(float);
+    for (size_t i = 0; i < inputs.size(); ++i)
+      if (Group::isWeight(group->inputs()[i]))
+        for (size_t made = 0; made <= held / total + 1 && made < 200; ++made) {
+          AlignedFloats &memory = inputs[i].memory;
+          copies[i].emplace_back(memory.size());
+          std::copy_n(memory.data(), memory.size(), copies[i].back().data());
+        }
+  }
+  ++turn;
+  for (auto [buffer, own] : llvm::zip(inputs, copies))
+    if (!own.empty())
+      buffer.raw.host =
+          reinterpret_cast<uint8_t *>(own[turn % own.size()].data());
+  return run();
+}
+
 std::vector<Tensor> CompiledKernel::outputs(std::string &error) {
   std::vector<Tensor> tensors;
   for (Buffer &buffer : results) {

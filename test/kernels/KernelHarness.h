@@ -64,6 +64,8 @@ public:
   /// Puts dense inputs into buffers; weights are packed.
   void setInputs(llvm::ArrayRef<Tensor> inputs);
   int run();
+  /// The same with another copy of the weights, which are in no cache.
+  int runCold();
   /// The outputs, dense; `error` says what a kernel broke.
   std::vector<Tensor> outputs(std::string &error);
 
@@ -100,6 +102,8 @@ private:
   Halide::Target halideTarget;
   int64_t batch = 1;
   std::vector<Buffer> inputs, results;
+  std::vector<std::vector<AlignedFloats>> copies; ///< of weights, per input
+  size_t turn = 0;
   std::vector<std::unique_ptr<Buffer>> borders;
   std::vector<const void *> argv;
 };
