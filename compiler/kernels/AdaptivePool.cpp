@@ -34,27 +34,9 @@ struct Cells {
   }
 };
 
-class AdaptivePool : public Kernel {
+class AdaptivePool : public LayerKernel<cnn::AdaptiveAvgPoolOp> {
 public:
-  StringRef name() const override { return "adaptive_pool"; }
-
-  bool handles(const Group &group, const Target &,
-               std::string &why) const override {
-    return group.anchorAs<cnn::AdaptiveAvgPoolOp>() && oneOutput(group, why);
-  }
-
-  SmallVector<LayoutChoice> layouts(const Group &group,
-                                    const Target &target) const override {
-    return uniformLayouts(group, target);
-  }
-
-  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
-    return makeSchedule(group.anchor()->getContext(), name(), {});
-  }
-
-  double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.05);
-  }
+  AdaptivePool() : LayerKernel("adaptive_pool", 0.05) {}
 
   void build(KernelBuilder &b) const override {
     auto op = b.group.anchorAs<cnn::AdaptiveAvgPoolOp>();

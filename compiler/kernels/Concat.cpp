@@ -11,27 +11,9 @@ namespace halcyon {
 
 namespace {
 /// A copy, for where producers cannot write their slices of the whole.
-class Concat : public Kernel {
+class Concat : public LayerKernel<cnn::ConcatOp> {
 public:
-  StringRef name() const override { return "concat"; }
-
-  bool handles(const Group &group, const Target &,
-               std::string &why) const override {
-    return group.anchorAs<cnn::ConcatOp>() && oneOutput(group, why);
-  }
-
-  SmallVector<LayoutChoice> layouts(const Group &group,
-                                    const Target &target) const override {
-    return uniformLayouts(group, target);
-  }
-
-  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
-    return makeSchedule(group.anchor()->getContext(), name(), {});
-  }
-
-  double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.2);
-  }
+  Concat() : LayerKernel("concat", 0.2) {}
 
   void build(KernelBuilder &b) const override {
     auto op = b.group.anchorAs<cnn::ConcatOp>();

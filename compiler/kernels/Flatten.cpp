@@ -13,14 +13,9 @@ namespace halcyon {
 
 namespace {
 /// A copy into the order of `nchw`, from any layout.
-class Flatten : public Kernel {
+class Flatten : public LayerKernel<cnn::FlattenOp> {
 public:
-  StringRef name() const override { return "flatten"; }
-
-  bool handles(const Group &group, const Target &,
-               std::string &why) const override {
-    return group.anchorAs<cnn::FlattenOp>() && oneOutput(group, why);
-  }
+  Flatten() : LayerKernel("flatten", 0.2) {}
 
   SmallVector<LayoutChoice> layouts(const Group &group,
                                     const Target &target) const override {
@@ -31,14 +26,6 @@ public:
           StringRef("nhwc")})
       result.push_back(uniformLayout(group, order));
     return result;
-  }
-
-  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
-    return makeSchedule(group.anchor()->getContext(), name(), {});
-  }
-
-  double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.2);
   }
 
   void build(KernelBuilder &b) const override {

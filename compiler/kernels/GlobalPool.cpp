@@ -17,16 +17,9 @@ namespace halcyon {
 namespace {
 /// Several partial results per channel, so that additions overlap; a task is
 /// a block of channels of an image.
-class GlobalPool : public Kernel {
+class GlobalPool : public LayerKernel<cnn::GlobalAvgPoolOp, cnn::GlobalMaxPoolOp> {
 public:
-  StringRef name() const override { return "global_pool"; }
-
-  bool handles(const Group &group, const Target &,
-               std::string &why) const override {
-    return isa_and_nonnull<cnn::GlobalAvgPoolOp, cnn::GlobalMaxPoolOp>(
-            group.anchor()) &&
-           oneOutput(group, why);
-  }
+  GlobalPool() : LayerKernel("global_pool", 0.1) {}
 
   SmallVector<LayoutChoice> layouts(const Group &group,
                                     const Target &target) const override {
@@ -44,14 +37,6 @@ public:
         result.push_back(choice);
       }
     return result;
-  }
-
-  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
-    return makeSchedule(group.anchor()->getContext(), name(), {});
-  }
-
-  double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.1);
   }
 
   void build(KernelBuilder &b) const override {

@@ -6,7 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "compiler/kernels/Builder.h"
+#include "compiler/kernels/Loops.h"
 #include "dialects/cnn/Support.h"
 
 using namespace mlir;
@@ -68,14 +68,9 @@ static Expr eightBits(Expr sum) {
   return Halide::cast<uint8_t>(Halide::clamp(sum >> kBits, 0, 255));
 }
 
-class Image : public Kernel {
+class Image : public LayerKernel<cnn::ImageOp> {
 public:
-  StringRef name() const override { return "image"; }
-
-  bool handles(const Group &group, const Target &,
-               std::string &why) const override {
-    return group.anchorAs<cnn::ImageOp>() != nullptr;
-  }
+  Image() : LayerKernel("image", 0.01) {}
 
   SmallVector<LayoutChoice> layouts(const Group &group,
                                     const Target &) const override {
@@ -84,14 +79,6 @@ public:
     choice.outputs.push_back(cnn::LayoutAttr::get(
         group.anchor()->getContext(), "nchw"));
     return {choice};
-  }
-
-  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
-    return makeSchedule(group.anchor()->getContext(), name(), {});
-  }
-
-  double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.01);
   }
 
   void build(KernelBuilder &b) const override {

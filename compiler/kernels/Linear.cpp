@@ -20,14 +20,9 @@ namespace {
 ///
 /// params: `sums` partial sums of one image; `tile_o` panels and `tile_n`
 /// images of a tile; `task_o` panels of a task of one image.
-class Linear : public Kernel {
+class Linear : public LayerKernel<cnn::LinearOp> {
 public:
-  StringRef name() const override { return "linear"; }
-
-  bool handles(const Group &group, const Target &,
-               std::string &why) const override {
-    return group.anchorAs<cnn::LinearOp>() && oneOutput(group, why);
-  }
+  Linear() : LayerKernel("linear", 0.6) {}
 
   SmallVector<LayoutChoice> layouts(const Group &group,
                                     const Target &) const override {
@@ -61,10 +56,6 @@ public:
                          {"task_o", taskO},
                          {"tile_n", std::min(12, sums / tileO)},
                          {"tile_o", tileO}});
-  }
-
-  double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.6);
   }
 
   void build(KernelBuilder &b) const override {

@@ -42,6 +42,42 @@ Halide::Expr batchOf(KernelBuilder &builder);
 /// Whether a group with an anchor has one output; `why` says that it has not.
 bool oneOutput(const Group &group, std::string &why);
 
+/// What kernels bound by memory share: groups with one output around one of
+/// `Ops`, the same layout on both sides, a schedule without parameters. Each
+/// overrides what differs.
+template <typename... Ops> class LayerKernel : public Kernel {
+public:
+  /// `efficiency`: the part of the peak at which its arithmetic runs.
+  LayerKernel(llvm::StringRef name, double efficiency)
+      : ownName(name), efficiency(efficiency) {}
+
+  llvm::StringRef name() const override { return ownName; }
+
+  bool handles(const Group &group, const Target &,
+               std::string &why) const override {
+    return mlir::isa_and_nonnull<Ops...>(group.anchor()) &&
+           oneOutput(group, why);
+  }
+
+  llvm::SmallVector<LayoutChoice> layouts(const Group &group,
+                                          const Target &target) const override {
+    return uniformLayouts(group, target);
+  }
+
+  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
+    return makeSchedule(group.anchor()->getContext(), name(), {});
+  }
+
+  double cost(const Group &group, const Target &target) const override {
+    return rooflineSeconds(target, groupFlops(group), groupBytes(group),
+                           efficiency);
+  }
+
+private:
+  llvm::StringRef ownName;
+  double efficiency;
+};
+
 /// The type, with layout, of an anchor's operand: where maps come before the
 /// anchor, that of the buffer that they read.
 mlir::RankedTensorType mapsBefore(const Group &group, mlir::Value operand);

@@ -29,27 +29,9 @@ static Expr standIn(Expr i, int size, cnn::PadMode mode) {
   llvm_unreachable("covered");
 }
 
-class Pad : public Kernel {
+class Pad : public LayerKernel<cnn::PadOp> {
 public:
-  StringRef name() const override { return "pad"; }
-
-  bool handles(const Group &group, const Target &,
-               std::string &why) const override {
-    return group.anchorAs<cnn::PadOp>() && oneOutput(group, why);
-  }
-
-  SmallVector<LayoutChoice> layouts(const Group &group,
-                                    const Target &target) const override {
-    return uniformLayouts(group, target);
-  }
-
-  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
-    return makeSchedule(group.anchor()->getContext(), name(), {});
-  }
-
-  double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.2);
-  }
+  Pad() : LayerKernel("pad", 0.2) {}
 
   void build(KernelBuilder &b) const override {
     auto op = b.group.anchorAs<cnn::PadOp>();

@@ -89,28 +89,9 @@ private:
 /// Windows of up to so many taps are written out; others are loops.
 constexpr int kUnrolledTaps = 32;
 
-class Pool : public Kernel {
+class Pool : public LayerKernel<cnn::MaxPoolOp, cnn::AvgPoolOp> {
 public:
-  StringRef name() const override { return "pool"; }
-
-  bool handles(const Group &group, const Target &,
-               std::string &why) const override {
-    return isa_and_nonnull<cnn::MaxPoolOp, cnn::AvgPoolOp>(group.anchor()) &&
-           oneOutput(group, why);
-  }
-
-  SmallVector<LayoutChoice> layouts(const Group &group,
-                                    const Target &target) const override {
-    return uniformLayouts(group, target);
-  }
-
-  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
-    return makeSchedule(group.anchor()->getContext(), name(), {});
-  }
-
-  double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.1);
-  }
+  Pool() : LayerKernel("pool", 0.1) {}
 
   void build(KernelBuilder &b) const override {
     Operation *op = b.group.anchor();

@@ -12,9 +12,9 @@ using Halide::Var;
 namespace halcyon {
 
 namespace {
-class Relayout : public Kernel {
+class Relayout : public LayerKernel<cnn::RelayoutOp> {
 public:
-  StringRef name() const override { return "relayout"; }
+  Relayout() : LayerKernel("relayout", 0.2) {}
 
   bool handles(const Group &group, const Target &,
                std::string &why) const override {
@@ -36,14 +36,6 @@ public:
       if (layout)
         layout = to;
     return {choice};
-  }
-
-  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
-    return makeSchedule(group.anchor()->getContext(), name(), {});
-  }
-
-  double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.2);
   }
 
   void build(KernelBuilder &b) const override {

@@ -17,14 +17,9 @@ namespace halcyon {
 namespace {
 /// exp(x - m) / sum of exp(x - m), m the largest of the channels: no overflow.
 /// The exponentials of a row are kept, not computed twice.
-class Softmax : public Kernel {
+class Softmax : public LayerKernel<cnn::SoftmaxOp> {
 public:
-  StringRef name() const override { return "softmax"; }
-
-  bool handles(const Group &group, const Target &,
-               std::string &why) const override {
-    return group.anchorAs<cnn::SoftmaxOp>() && oneOutput(group, why);
-  }
+  Softmax() : LayerKernel("softmax", 0.05) {}
 
   SmallVector<LayoutChoice> layouts(const Group &group,
                                     const Target &target) const override {
@@ -38,14 +33,6 @@ public:
           StringRef(blocked)})
       result.push_back(uniformLayout(group, order));
     return result;
-  }
-
-  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
-    return makeSchedule(group.anchor()->getContext(), name(), {});
-  }
-
-  double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.05);
   }
 
   void build(KernelBuilder &b) const override {

@@ -33,27 +33,9 @@ static Between cornerToCorner(Expr o, int size, int factor) {
           Halide::cast<float>(at % steps) / float(steps)};
 }
 
-class Upsample : public Kernel {
+class Upsample : public LayerKernel<cnn::UpsampleOp> {
 public:
-  StringRef name() const override { return "upsample"; }
-
-  bool handles(const Group &group, const Target &,
-               std::string &why) const override {
-    return group.anchorAs<cnn::UpsampleOp>() && oneOutput(group, why);
-  }
-
-  SmallVector<LayoutChoice> layouts(const Group &group,
-                                    const Target &target) const override {
-    return uniformLayouts(group, target);
-  }
-
-  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
-    return makeSchedule(group.anchor()->getContext(), name(), {});
-  }
-
-  double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.1);
-  }
+  Upsample() : LayerKernel("upsample", 0.1) {}
 
   void build(KernelBuilder &b) const override {
     auto op = b.group.anchorAs<cnn::UpsampleOp>();
