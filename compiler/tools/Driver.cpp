@@ -249,7 +249,7 @@ int runProgram(const ModelOptions &options, std::vector<std::string> args) {
       !driver.optimize() || !driver.chooseKernels() || !driver.lower() ||
       !driver.makeProgram(how))
     return 1;
-  args.insert(args.begin(), how.output);
+  args.insert(args.begin(), sys::path::stem(options.model).str());
   SmallVector<StringRef> argv(args.begin(), args.end());
   std::string error;
   int status = sys::ExecuteAndWait(how.output, argv, std::nullopt, {}, 0, 0, &error);

@@ -4,9 +4,11 @@
 #include "compiler/codegen/Cache.h"
 #include "compiler/tools/Driver.h"
 
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
-#include "llvm/Support/ToolOutputFile.h"
+
+#include <unistd.h>
 
 using namespace llvm;
 
@@ -54,8 +56,7 @@ static bool writeText(StringRef text) {
   }
   if (writeWhole(output, text))
     return true;
-  errs() << "error: can't write " << output << ": " << strerror(errno) << "\n";
-  return false;
+  return fail("can't write " + output + ": " + strerror(errno));
 }
 
 /// The text of every kernel at a stage of Halide's.
@@ -71,14 +72,25 @@ static bool emitKernels(Driver &driver, KernelOutput kind) {
   std::string text;
   for (CompiledKernel &kernel : *kernels) {
     auto file = MemoryBuffer::getFile(kernel.path);
-    if (!file) {
-      errs() << "error: can't read " << kernel.path << "\n";
-      return false;
-    }
+    if (!file)
+      return fail("can't read " + kernel.path);
     text += "// kernel " + kernel.kernel.getSymName().str() + "\n";
     text += (*file)->getBuffer();
   }
   return writeText(text);
+}
+
+/// Says early that a file can't be made, before anything takes long.
+static bool checkWritable(StringRef path) {
+  StringRef folder = sys::path::parent_path(path);
+  std::string why;
+  if (sys::fs::is_directory(path))
+    why = "it is a folder";
+  else if (!folder.empty() && !sys::fs::is_directory(folder))
+    why = "there is no folder " + folder.str();
+  else if (access(folder.empty() ? "." : folder.str().c_str(), W_OK) != 0)
+    why = strerror(errno);
+  return why.empty() || fail("can't write " + path + ": " + why);
 }
 
 static bool emitModule(Driver &driver) {
@@ -102,6 +114,15 @@ int compile() {
     return 1;
   if (stage == Stage::Cnn)
     return !emitModule(driver);
+  std::string program =
+      output.empty() ? sys::path::stem(model.model).str() : output;
+  if (stage == Stage::Program) {
+    if (program == "-")
+      return !fail("a program can't be written to the terminal; give -o FILE");
+    if (!checkWritable(program) ||
+        (!weightsIn.empty() && !checkWritable(weightsIn)))
+      return 1;
+  }
   // Weights are looked at before anything takes long.
   if ((stage == Stage::Program || !model.weights.empty()) &&
       !driver.checkModelWeights())
@@ -125,16 +146,12 @@ int compile() {
     break;
   }
   ProgramOptions how;
-  how.output = output.empty() ? sys::path::stem(model.model).str() : output;
+  how.output = program;
   how.weightsIn = weightsIn;
   how.kernels.jobs = jobs;
   how.kernels.asserts = checks;
   how.kernels.useCache = !noCache;
   how.kernels.progress = true;
-  if (how.output == "-") {
-    errs() << "error: a program can't be written to the terminal; give -o FILE\n";
-    return 1;
-  }
   return !driver.makeProgram(how);
 }
 } // namespace

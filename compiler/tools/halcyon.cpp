@@ -6,6 +6,9 @@
 #include "llvm/Support/Format.h"
 #include "llvm/Support/InitLLVM.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 using namespace llvm;
 using namespace halcyon;
 
@@ -40,18 +43,53 @@ static void printHelp(Subcommand &command) {
     option->printOptionInfo(width);
 }
 
-/// Libraries say what is wrong with an option in several lines; we in one.
+static void replace(std::string &text, StringRef from, StringRef to) {
+  if (size_t at = text.find(from); at != std::string::npos)
+    text.replace(at, from.size(), to);
+}
+
+/// LLVM says what is wrong with an option in several lines; we in one.
 static int reportUsage(StringRef message, StringRef command) {
-  message.consume_front("halcyon " + command.str() + ": ");
-  message.consume_front("halcyon: ");
   auto [first, rest] = message.trim().split('\n');
+  first.consume_front("halcyon " + command.str() + ": ");
+  first.consume_front("halcyon: ");
   first = first.take_front(first.find("  Try: ")).rtrim(".! ");
-  errs() << "error: " << first;
+  std::string text = first.str();
+  replace(text, "Unknown command line argument", "unknown option");
+  replace(text, "Not enough positional command line arguments specified",
+          "the model file is missing");
+  replace(text, "Too many positional arguments specified", "too many files");
+  replace(text, "for the --", "--");
+  replace(text, " option: Cannot find option named", ": there is no");
+  replace(text, " option: must be specified at least once", " is missing");
+  replace(text, " option: ", ": ");
+  errs() << "error: " << text;
   size_t guess = rest.find("Did you mean '");
   if (guess != StringRef::npos)
     errs() << "; did you mean " << rest.substr(guess + 13).split('?').first << "?";
   errs() << " (see halcyon " << command << " --help)\n";
   return 1;
+}
+
+/// Parses the options. `message` gets what LLVM reports, part of which it
+/// writes to stderr whatever stream it is given.
+static bool parseOptions(int argc, char **argv, std::string &message) {
+  errs().flush();
+  int file = memfd_create("messages", MFD_CLOEXEC), saved = dup(STDERR_FILENO);
+  if (file >= 0)
+    dup2(file, STDERR_FILENO);
+  raw_string_ostream stream(message);
+  bool good = cl::ParseCommandLineOptions(argc, argv, "", &stream);
+  errs().flush();
+  if (file >= 0) {
+    dup2(saved, STDERR_FILENO);
+    char text[4096];
+    ssize_t length = pread(file, text, sizeof text, 0);
+    message.insert(0, text, std::max<ssize_t>(length, 0));
+    close(file);
+  }
+  close(saved);
+  return good;
 }
 
 int main(int argc, char **argv) {
@@ -83,8 +121,7 @@ int main(int argc, char **argv) {
       return 0;
     }
   std::string message;
-  raw_string_ostream stream(message);
-  if (!cl::ParseCommandLineOptions(argc, argv, "", &stream))
+  if (!parseOptions(argc, argv, message))
     return reportUsage(message, name);
   return (*command)->run();
 }

@@ -1,0 +1,24 @@
+"""Checks the JSON of `halcyon explain explained.cnn --algorithm im2col`."""
+
+import json
+import sys
+
+facts = json.load(open(sys.argv[1]))
+layers = {layer["layer"]: layer for layer in facts["layers"]}
+stem, conv = layers["stem"], layers["conv_1"]
+assert stem["line"] == 4 and stem["shape"] == [16, 16, 16], stem
+assert stem["pad"] == [1, 1, 1, 1] and stem["pad_mode"] == "same", stem
+assert stem["flops"] == 2 * 16 * 16 * 16 * 27, stem
+field = conv["receptive_field"]
+assert field == {"size": [7, 7], "stride": [2, 2], "offset": [-3, -3], "whole": False}, field
+assert layers["batchnorm_1"]["kernels"] == stem["kernels"]
+assert layers["batchnorm_1"]["fate"] == "folded" and layers["relu_1"]["fate"] == "fused"
+kernel = facts["kernels"][conv["kernels"][0] - 1]
+assert kernel["algorithm"] == "im2col" and kernel["reason"] == "asked for", kernel
+candidates = {c["algorithm"]: c for c in kernel["candidates"]}
+assert candidates["direct"]["estimated_ms"] > 0, candidates
+assert "not 1x1" in candidates["pointwise"]["ruled_out"], candidates
+assert not {"softmax", "pool", "linear"} & candidates.keys(), candidates
+totals = facts["totals"]
+assert totals["parameters"] == sum(layer["parameters"] for layer in facts["layers"])
+assert totals["arena_bytes"] >= totals["arena_bound_bytes"] > 0, totals
