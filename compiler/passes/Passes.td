@@ -5,6 +5,25 @@
 
 include "mlir/Pass/PassBase.td"
 
+def OpenBatch : Pass<"cnn-open-batch", "::halcyon::cnn::ModelOp"> {
+  let summary = "The batch is free at run time";
+  let description = [{
+    A model may say how many images it takes at once. Kernels and the memory
+    plan leave the batch open all the same, so that it is the outermost size of
+    a feature map and nothing else.
+
+    ```mlir
+    %x = cnn.input "image" : tensor<1x3x8x8xf32>
+    %1 = cnn.maxpool %x {kernel = array<i64: 2, 2>, stride = array<i64: 2, 2>} : (tensor<1x3x8x8xf32>) -> tensor<1x3x4x4xf32>
+    ```
+    becomes
+    ```mlir
+    %x = cnn.input "image" : tensor<?x3x8x8xf32>
+    %1 = cnn.maxpool %x {kernel = array<i64: 2, 2>, stride = array<i64: 2, 2>} : (tensor<?x3x8x8xf32>) -> tensor<?x3x4x4xf32>
+    ```
+  }];
+}
+
 def NormalizePadding
     : Pass<"cnn-normalize-padding", "::halcyon::cnn::ModelOp"> {
   let summary = "One form for strides and padding";

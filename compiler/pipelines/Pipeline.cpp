@@ -12,6 +12,7 @@ namespace halcyon {
 
 void buildGraphPipeline(OpPassManager &module, const PipelineOptions &options) {
   OpPassManager &model = module.nest<cnn::ModelOp>();
+  model.addPass(createOpenBatch());
   model.addPass(createCanonicalizerPass());
   model.addPass(createNormalizePadding());
   model.addPass(createFoldBatchNorm());

@@ -1,0 +1,30 @@
+//===- OpenBatch.cpp - The batch is free at run time ----------------------===//
+
+#include "compiler/passes/Passes.h"
+
+namespace halcyon {
+#define GEN_PASS_DEF_OPENBATCH
+#include "compiler/passes/Passes.h.inc"
+} // namespace halcyon
+
+using namespace mlir;
+using namespace halcyon;
+using namespace halcyon::cnn;
+
+namespace {
+struct OpenBatch : halcyon::impl::OpenBatchBase<OpenBatch> {
+  void runOnOperation() override {
+    // What is computed from inputs has the batch as its outermost size.
+    for (Operation &op : getOperation().getBody().front()) {
+      if (!isa<InputOp, ComputeOpInterface>(op))
+        continue;
+      for (Value result : op.getResults()) {
+        auto type = cast<RankedTensorType>(result.getType());
+        SmallVector<int64_t> shape(type.getShape());
+        shape.front() = ShapedType::kDynamic;
+        result.setType(type.clone(shape));
+      }
+    }
+  }
+};
+} // namespace
