@@ -106,7 +106,7 @@ install_packages() {
   check_space /usr 4
   # What an interrupted installation left.
   [ -z "$(dpkg --audit)" ] || logged apt "dpkg --configure" as_root env DEBIAN_FRONTEND=noninteractive dpkg --configure -a
-  logged apt "apt-get update" apt update
+  logged apt "apt-get update" apt update -o APT::Update::Error-Mode=any
   logged apt "apt-get install" apt --no-install-recommends --fix-broken install "${missing[@]}"
   done_step
 }
