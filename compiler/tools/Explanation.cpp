@@ -36,9 +36,8 @@ throughWindow(ReceptiveField in, const cnn::Window &window, int axis,
   return in;
 }
 
-static bool isMap(Value value) {
-  return cnn::tensorOf(value).getRank() == 4 && !Group::isWeight(value);
-}
+static bool hasPlane(Value value) { return cnn::tensorOf(value).getRank() == 4; }
+static bool isMap(Value value) { return hasPlane(value) && !Group::isWeight(value); }
 
 /// The union of what the operands see, through the layer's window.
 static Fields fieldOf(cnn::ComputeOpInterface op, ArrayRef<int64_t> pad,
@@ -53,12 +52,12 @@ static Fields fieldOf(cnn::ComputeOpInterface op, ArrayRef<int64_t> pad,
       continue;
     for (int axis : {0, 1}) {
       ReceptiveField field = found->second[axis];
-      if (isMap(operand) && isMap(result))
+      if (hasPlane(operand) && hasPlane(result))
         field = throughWindow(field, window, axis,
                               pad.empty() ? window.pad[axis] : pad[axis],
                               cnn::sizeOf(operand, axis + 2),
                               cnn::sizeOf(result, axis + 2));
-      else if (isMap(operand))
+      else if (hasPlane(operand))
         field.whole = true;
       ReceptiveField &all = joined[axis];
       if (first) {
