@@ -47,6 +47,7 @@ private:
   void insertConversions();
   void wrapCopies();
   void sliceConcats();
+  void copyToOutputs();
   void spreadHalos();
   void setTypes();
   void retypeGroup(cnn::FusedOp fused);

@@ -45,6 +45,7 @@ LogicalResult LayoutWriter::run() {
   }
   insertConversions();
   sliceConcats();
+  copyToOutputs();
   spreadHalos();
   setTypes();
   wrapCopies();
@@ -96,36 +97,41 @@ void LayoutWriter::insertConversions() {
         have = std::max(have, need);
     }
   }
-  // What an output shows lies in the caller's tensor: it is nobody's slice,
-  // has no halo, and is not an input.
+}
+
+/// What an output shows lies in the caller's tensor: it is nobody's slice,
+/// has no halo, and is not an input.
+void LayoutWriter::copyToOutputs() {
+  OpBuilder builder(model.getContext());
   llvm::SmallPtrSet<void *, 4> shown;
   for (auto output : model.getBody().front().getOps<cnn::OutputOp>()) {
     Value value = output.getValue();
     Value root = value;
     while (auto flatten = root.getDefiningOp<cnn::FlattenOp>())
       root = flatten.getX();
-    bool sliced = llvm::any_of(root.getUsers(), [](Operation *user) {
-      return isa<cnn::ConcatOp>(user);
-    });
+    bool slice = isMap(root) && layouts.lookup(root).getChannels() != 0;
     bool haloed = llvm::any_of(halos.lookup(root),
                                [](int64_t h) { return h != 0; });
     bool again = !shown.insert(root.getAsOpaquePointer()).second;
-    if (!sliced && !haloed && !again && !root.getDefiningOp<cnn::InputOp>())
+    if (!slice && !haloed && !again && !root.getDefiningOp<cnn::InputOp>())
       continue;
     builder.setInsertionPoint(output);
-    if (isMap(value)) {
-      output.getValueMutable().assign(
-          convert(builder, value, cnn::LayoutAttr::get(model.getContext(), "nchw")));
-      continue;
-    }
-    auto copy = wrap(builder, output.getLoc(), value, value.getType(),
-                     "relayout", "copies to the output", target,
-                     [&](OpBuilder &b, ValueRange args) {
-                       return cnn::RelayoutOp::create(b, output.getLoc(),
-                                                      value.getType(), args[0])
-                           .getResult();
-                     });
-    output.getValueMutable().assign(copy.getResult(0));
+    Value copy;
+    if (isMap(value))
+      copy = convert(builder, value,
+                     cnn::LayoutAttr::get(model.getContext(), "nchw"));
+    else
+      copy = wrap(builder, output.getLoc(), value, value.getType(), "relayout",
+                  "copies to the output", target,
+                  [&](OpBuilder &b, ValueRange args) {
+                    return cnn::RelayoutOp::create(b, output.getLoc(),
+                                                   value.getType(), args[0])
+                        .getResult();
+                  })
+                 .getResult(0);
+    // Each output has a copy of its own: equal ones must not become one.
+    copy.getDefiningOp()->setAttr("output", output.getNameAttr());
+    output.getValueMutable().assign(copy);
   }
 }
 

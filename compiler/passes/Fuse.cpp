@@ -33,6 +33,11 @@ struct Cluster {
     return llvm::all_of(result().getUsers(),
                         [&](Operation *user) { return reader.holds(user); });
   }
+  /// The same of its elementwise end: what the anchor reads comes before it.
+  bool servesOnlyEndOf(const Cluster &reader) const {
+    return servesOnly(reader) &&
+           !llvm::is_contained(result().getUsers(), reader.anchor);
+  }
   SmallVector<Operation *> ops() const {
     SmallVector<Operation *> all(prologue);
     if (anchor)
@@ -69,7 +74,7 @@ Cluster *Fuse::findProducer(const Cluster &reader) const {
       if (!other || other == &reader || (other->anchor && reader.anchor) ||
           operand.getType() != reader.result().getType() ||
           reader.epilogue.size() + other->epilogue.size() > maxEpilogue ||
-          !other->servesOnly(reader))
+          !other->servesOnlyEndOf(reader))
         continue;
       if (!best || best->last()->isBeforeInBlock(other->last()))
         best = other;

@@ -3,6 +3,7 @@
 
     run_reference.py [--filter REGEX]                     # layers and short chains
     run_reference.py --networks all [--batch 2]           # the examples, whole
+    run_reference.py --random 24 [--seed 1] [--shrink]    # networks drawn at random
     run_reference.py --algorithm chosen,im2col,winograd4  # each forced in turn
 
 Layers are compiled many to a model, each a block with its own inputs and outputs. A model
@@ -19,6 +20,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import time
 
 import numpy as np
 
@@ -27,6 +29,7 @@ sys.path.insert(0, str(ROOT / "test" / "reference"))
 
 import layers  # noqa: E402
 import networks  # noqa: E402
+import random_networks  # noqa: E402
 from graph import read_safetensors, session, write_safetensors  # noqa: E402
 
 
@@ -34,7 +37,7 @@ class Failed(Exception):
     """A step went wrong; `stderr` is all that it said."""
 
     def __init__(self, what, stderr=""):
-        lines = [line for line in stderr.strip().splitlines() if line.strip()]
+        lines = [line for line in stderr.strip().splitlines() if line.strip() and not line.startswith("warning")]
         super().__init__(": ".join([what, *lines[:1]]))
         self.stderr = stderr
 
@@ -187,6 +190,78 @@ def check_network(args, name, report):
                 report(name, algorithm, failed)
 
 
+# Random networks
+
+def run_random(args, algorithm, network, folder):
+    """Largest difference from the reference; all images at once, the last alone, on one thread and on two."""
+    model, weights, program, given, result = (folder / f"{network.name}{end}" for end in (
+        ".cnn", ".safetensors", "", ".in.safetensors", ".out.safetensors"))
+    model.write_text(network.text)
+    write_safetensors(weights, network.weights)
+    compile_model(args, algorithm, model, weights, program)
+
+    def outputs(images, threads):
+        write_safetensors(given, {name: value[images] for name, value in network.inputs.items()})
+        result.unlink(missing_ok=True)
+        call("running", [program, "--input", given, "--output", result, "--threads", threads], 60)
+        return read_safetensors(result)
+
+    tensors, worst = outputs(slice(None), 2), 0.0
+    for name in network.outputs:
+        if name not in tensors:
+            raise Failed(f"there is no output {name}")
+        try:
+            worst = max(worst, difference(tensors[name], network.values[name]))
+        except Failed as failed:
+            raise Failed(f"{name}: {failed}") from failed
+    # Threads must not change a bit; how many images there are may change the order of sums.
+    for what, images, threads, most in (("on one thread", slice(None), 1, 0.0),
+                                        ("of one image", slice(-1, None), 2, 1e-5)):
+        for name, value in outputs(images, threads).items():
+            change = difference(value, tensors[name][images])
+            if change > most:
+                raise Failed(f"{name} is another {what}, by {change:.1e}")
+    return worst
+
+
+def check_random(args, algorithm, seed):
+    network = random_networks.generate(seed)
+
+    def outcome(network, algorithm=algorithm):
+        with tempfile.TemporaryDirectory(dir=args.temp) as folder:
+            try:
+                return run_random(args, algorithm, network, pathlib.Path(folder))
+            except Failed as failed:
+                return failed
+
+    def fails(network):
+        now = outcome(network)
+        return bad(now) and isinstance(now, Failed) == isinstance(first, Failed)
+
+    def bad(outcome):
+        return isinstance(outcome, Failed) or outcome > args.tolerance
+
+    start = time.monotonic()
+    first = outcome(network)
+    text = ""
+    if bad(first) and args.shrink:
+        network = random_networks.shrink(network, fails)
+        first = outcome(network)
+        text = network.text.removeprefix("\n".join(network.prelude))
+    return f"random_{seed}", first, time.monotonic() - start, text
+
+
+def check_randoms(args, algorithm, report):
+    with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+        for name, outcome, seconds, text in pool.map(lambda seed: check_random(args, algorithm, seed),
+                                                     range(args.seed, args.seed + args.random)):
+            report(name, algorithm, outcome)
+            if args.slow and seconds > args.slow:
+                print(f"SLOW {name} {seconds:.1f} s", flush=True)
+            if text:
+                print(text, flush=True)
+
+
 def main():
     flags = []
     if "--" in sys.argv:
@@ -195,6 +270,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--halcyon", default=str(ROOT / "build" / "bin" / "halcyon"), help="the compiler")
     parser.add_argument("--networks", default="", help="examples by name, or all; without it, layers")
+    parser.add_argument("--random", type=int, default=0, metavar="N", help="N random networks instead of layers")
+    parser.add_argument("--seed", type=int, default=1, help="of the first random network; the others follow")
+    parser.add_argument("--shrink", action="store_true", help="show the least of a random network that fails")
+    parser.add_argument("--slow", type=float, metavar="S", help="name random networks that take more than S seconds")
     parser.add_argument("--filter", help="layers whose name this expression is found in")
     parser.add_argument("--algorithm", default="chosen", help="algorithms to force in turn; chosen forces none")
     parser.add_argument("--batch", type=int, default=2, help="pictures at once through a network")
@@ -229,6 +308,9 @@ def main():
                 parser.error(f"there is no network {shlex.quote(name)}: {', '.join(networks.NETWORKS)}")
         for name in names:
             check_network(args, name, report)
+    elif args.random:
+        for algorithm in args.algorithm:
+            check_randoms(args, algorithm, report)
     else:
         for algorithm in args.algorithm:
             check_layers(args, algorithm, report)

@@ -247,3 +247,30 @@ cnn.model @two_operands {
   }
   cnn.output %3 "y" : tensor<?x8x6x6xf32>
 }
+
+// What the convolution reads and its end reads again stays before it.
+// CHECK-LABEL: cnn.model @before_and_after
+// CHECK:      %[[MAP:.*]] = cnn.fused
+// CHECK-NEXT: ^bb0
+// CHECK-NEXT:   cnn.map "relu"
+// CHECK:      cnn.fused %[[MAP]], %{{.*}} :
+// CHECK-NEXT: ^bb0
+// CHECK-NEXT:   cnn.conv
+// CHECK-NEXT:   cnn.map "add"
+cnn.model @before_and_after {
+  %x = cnn.input "image" : tensor<?x8x6x6xf32>
+  %w = cnn.weight "conv.weight" : tensor<8x8x1x1xf32>
+  %1 = cnn.map "relu" %x : (tensor<?x8x6x6xf32>) -> tensor<?x8x6x6xf32> {
+  ^bb0(%p: f32):
+    %zero = arith.constant 0.0 : f32
+    %m = arith.maximumf %p, %zero : f32
+    cnn.yield %m : f32
+  }
+  %2 = cnn.conv %1, %w : (tensor<?x8x6x6xf32>, tensor<8x8x1x1xf32>) -> tensor<?x8x6x6xf32>
+  %3 = cnn.map "add" %2, %1 : (tensor<?x8x6x6xf32>, tensor<?x8x6x6xf32>) -> tensor<?x8x6x6xf32> {
+  ^bb0(%p: f32, %q: f32):
+    %s = arith.addf %p, %q : f32
+    cnn.yield %s : f32
+  }
+  cnn.output %3 "y" : tensor<?x8x6x6xf32>
+}

@@ -511,6 +511,14 @@ def chains(grid):
              lambda g, x: (lambda y: norm(g, y, 1) * norm(g, y, 2))(conv(g, x, 1, 20)))
     grid.add("two_results", "y = x -> conv(8, 3)\nreturn y, relu(y) -> maxpool(2)", (3, 14, 14),
              lambda g, x: (lambda y: (y, g.maxpool(g.relu(y), 2)))(conv(g, x, 1, 8)))
+    grid.add("norm_before_and_after", "y = x -> batchnorm\nreturn (y -> conv(5, 3)) + y", (5, 7, 9),
+             lambda g, x: (lambda y: conv(g, y, 1, 5) + y)(norm(g, x)))
+    grid.add("concat_result_padded", "y = x -> upsample((1, 2))\nreturn concat(relu(y), y), y -> conv(48, 5)",
+             (3, 20, 14), lambda g, x: (lambda y: (g.concat(g.relu(y), y), conv(g, y, 1, 48, 5)))(
+                 g.node("Resize", [x, None, g.constant(np.array([1, 1, 1, 2], np.float32))], mode="nearest",
+                        nearest_mode="floor", coordinate_transformation_mode="asymmetric")))
+    grid.add("same_results", "return x -> flatten, x -> flatten, x, x", (5, 3, 2), lambda g, x: (
+        g.flatten(x), g.flatten(x), g.node("Identity", [x]), g.node("Identity", [x])))
     grid.add("identity", "dropout(0.5)", (5, 7, 7), lambda g, x: g.node("Identity", [x]))
     grid.add("conv_three", "conv(32, 3) -> relu -> conv(17, 3, stride=2) -> relu -> conv(3, 5)", (3, 28, 28),
              lambda g, x: conv(g, g.relu(conv(g, g.relu(conv(g, x, 1, 32)), 2, 17, stride=2)), 3, 3, 5))
