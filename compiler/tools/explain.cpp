@@ -230,8 +230,9 @@ struct Totals {
 
 static void printText(const Driver &driver, const Explanation &facts) {
   Totals totals(facts);
-  outs() << model.model << " for " << driver.target.halide
-         << "; a multiply-add counts as 2 FLOPs, everything is per image\n\n";
+  outs() << model.model << " for " << driver.target.name << " ("
+         << driver.target.lanes << " lanes, " << driver.target.cores
+         << " cores); a multiply-add counts as 2 FLOPs, everything is per image\n\n";
   printLayers(facts);
   outs() << "\n  field, step, from: what an element of the output sees of the "
             "input, how far apart neighbours\n  look, and where the first one "
@@ -313,7 +314,7 @@ static void printJson(const Driver &driver, const Explanation &facts) {
   json::OStream json(outs(), /*IndentSize=*/1);
   json.object([&] {
     json.attribute("model", model.model);
-    json.attribute("target", driver.target.name);
+    json.attribute("target", driver.target.halide);
     json.attributeArray("layers", [&] {
       for (const LayerFacts &layer : facts.layers)
         json.object([&] { writeLayer(json, layer); });
