@@ -121,7 +121,11 @@ void ProgramWriter::writePorts(SmallVectorImpl<Attribute> &inputs,
 void ProgramWriter::placeValues() {
   llvm::DenseMap<int64_t, Home> shared; // the buffers of concatenations
   for (Operation &op : llvm::reverse(model.getBody().front())) {
-    if (!isa<cnn::FusedOp, cnn::ConcatOp, cnn::FlattenOp>(op))
+    // An output of a flat value is an output of what it is made of.
+    if (auto flatten = dyn_cast<cnn::FlattenOp>(op))
+      if (auto home = homes.find(flatten.getResult()); home != homes.end())
+        homes[flatten.getX()] = Home(home->second);
+    if (!isa<cnn::FusedOp, cnn::ConcatOp>(op))
       continue;
     Value value = op.getResult(0);
     auto place = [&]() -> Home {
@@ -140,10 +144,10 @@ void ProgramWriter::placeValues() {
     } else {
       homes[value] = place();
     }
-    // What is flattened for free lies where the flat value lies.
-    if (auto flatten = dyn_cast<cnn::FlattenOp>(op))
-      homes[flatten.getX()] = homes[value];
   }
+  // What is flattened for free lies where the value lies that it is made of.
+  for (auto flatten : model.getBody().front().getOps<cnn::FlattenOp>())
+    homes[flatten.getResult()] = homes.lookup(flatten.getX());
 }
 
 /// A window on the value's buffer, in the caller's tensors or the arena.
