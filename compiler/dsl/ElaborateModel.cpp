@@ -270,6 +270,11 @@ void Elaborator::executeInput(const InputStmt &statement) {
   mlir::DictionaryAttr image;
   if (statement.source)
     image = imageAttr(*statement.source, type, overridden);
+  // Kernels run on any batch: a number of images only says how many there are.
+  llvm::SmallVector<int64_t> sizes(
+      mlir::cast<mlir::RankedTensorType>(type).getShape());
+  sizes.front() = mlir::ShapedType::kDynamic;
+  type = mlir::RankedTensorType::get(sizes, builder.getF32Type());
   auto input =
       cnn::InputOp::create(builder, location(statement.name.range, name), type,
                            builder.getStringAttr(name), image);
