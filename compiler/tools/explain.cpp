@@ -196,13 +196,13 @@ static std::string layoutsText(const KernelFacts &kernel) {
 
 static void printKernels(const Explanation &facts) {
   Table table;
-  table.titles = {"#", "line", "layer", "est. ms", "layout", "schedule"};
-  table.alignment = "rrlrll";
+  table.titles = {"#", "line", "layer", "est. ms", "schedule"};
+  table.alignment = "rrlrl";
   for (const KernelFacts &kernel : facts.kernels) {
     table.rows.push_back({"#" + std::to_string(table.rows.size() + 1),
                           lineOf(kernel.at), kernel.at.path, digits(kernel.ms),
-                          layoutsText(kernel), kernel.schedule});
-    table.notes.push_back(whyText(kernel));
+                          kernel.schedule});
+    table.notes.push_back(layoutsText(kernel) + "; " + whyText(kernel));
   }
   table.print(outs());
 }
