@@ -148,11 +148,14 @@ Tile chooseTile(const Target &target, int width, int height, int blocks,
           continue;
         Tile tile = {co, x, y};
         tile.efficiency = tileEfficiency(target, tile, width, height, blocks);
-        // Among equals more accumulators, then the wider tile.
-        double worth = tile.efficiency + 0.0005 * co * x * y + 0.0001 * x;
-        double bestWorth = best.efficiency + 0.0005 * best.co * best.x * best.y +
-                           0.0001 * best.x;
-        if (worth > bestWorth)
+        // Among equals more accumulators, then the wider tile. Rows that lie
+        // a power of two apart share their sets of the cache: 256x256x32 -> 2
+        // took 3.5 times longer with 7x4 pixels than with one row.
+        auto worth = [](const Tile &t) {
+          return t.efficiency + 0.0005 * t.co * t.x * t.y + 0.0001 * t.x -
+                 0.01 * (t.y - 1);
+        };
+        if (worth(tile) > worth(best))
           best = tile;
       }
   }

@@ -83,7 +83,7 @@ public:
     // Lanes of one vector that read different inputs are gathered.
     bool gathers = s.cog % target.lanes && s.groups > 1;
     return convSeconds(group, target, s.flops() * vectors,
-                       gathers ? 0.05 : 0.25);
+                       gathers ? 0.05 : 0.6);
   }
 
   void build(KernelBuilder &b) const override;

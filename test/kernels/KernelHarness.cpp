@@ -11,7 +11,6 @@
 #include <cmath>
 #include <dirent.h>
 #include <fstream>
-#include <mutex>
 #include <random>
 #include <sched.h>
 #include <sstream>
@@ -89,34 +88,30 @@ double relativeError(const Tensor &value, const Tensor &reference) {
 // Scratch memory
 //===----------------------------------------------------------------------===//
 
-// Scratch is kept for the next task, as the runtime does: fresh pages on every
-// call would halve the speed of kernels with scratch.
-namespace {
-struct Pool {
-  std::mutex lock;
-  std::vector<std::pair<size_t, void *>> free;
-} pool;
-} // namespace
+// Scratch is kept for the thread's next task, as the runtime does: fresh pages
+// on every call, or lines that another core has, would halve the speed of
+// kernels with scratch.
+static std::vector<std::pair<size_t, void *>> &freeBlocks() {
+  static thread_local std::vector<std::pair<size_t, void *>> blocks;
+  return blocks;
+}
 
 static void *poolAllocate(Halide::JITUserContext *, size_t size) {
-  {
-    std::lock_guard<std::mutex> guard(pool.lock);
-    for (auto &entry : pool.free)
-      if (entry.first >= size && entry.first <= 2 * size) {
-        void *result = entry.second;
-        entry = pool.free.back();
-        pool.free.pop_back();
-        return result;
-      }
-  }
+  auto &blocks = freeBlocks();
+  for (auto &entry : blocks)
+    if (entry.first >= size && entry.first <= 2 * size) {
+      void *result = entry.second;
+      entry = blocks.back();
+      blocks.pop_back();
+      return result;
+    }
   char *block = (char *)aligned_alloc(128, (size + 256 + 127) / 128 * 128);
   *(size_t *)block = size;
   return block + 128;
 }
 static void poolFree(Halide::JITUserContext *, void *pointer) {
   size_t size = *(size_t *)((char *)pointer - 128);
-  std::lock_guard<std::mutex> guard(pool.lock);
-  pool.free.push_back({size, pointer});
+  freeBlocks().push_back({size, pointer});
 }
 static void reportError(Halide::JITUserContext *, const char *message) {
   fprintf(stderr, "%s\n", message);
