@@ -149,8 +149,8 @@ Tile chooseTile(const Target &target, int width, int height, int blocks,
         Tile tile = {co, x, y};
         tile.efficiency = tileEfficiency(target, tile, width, height, blocks);
         // Among equals more accumulators, then the wider tile. Rows that lie
-        // a power of two apart share their sets of the cache: 256x256x32 -> 2
-        // took 3.5 times longer with 7x4 pixels than with one row.
+        // a power of two apart share their sets of the cache: 1x1 256x256x32
+        // -> 2 took 1090 us with 7x4 pixels, 900 us with 26x1.
         auto worth = [](const Tile &t) {
           return t.efficiency + 0.0005 * t.co * t.x * t.y + 0.0001 * t.x -
                  0.01 * (t.y - 1);
