@@ -115,14 +115,21 @@ public:
     });
 
     Func out = b.output();
+    // Maps of one column have nothing to vectorize, and a vector of a single
+    // value would be read as if it were aligned.
+    int vector = along ? std::min<int>(lanes, type.getDimSize(3)) : lanes;
+    auto alongRow = [&](auto stage) {
+      if (vector > 1)
+        stage.vectorize(b.x, vector, guard);
+    };
     Var rows("rows"), tile("tile"), place = rows;
     if (!maps) {
       place = scheduleRows(b, out, type, {rowBytesOf(b, type)});
     } else {
       if (along) {
-        out.split(b.x, tile, b.x, 4 * lanes, guard)
-            .reorder(b.x, b.c, tile, b.y, b.n)
-            .vectorize(b.x, lanes, guard);
+        out.split(b.x, tile, b.x, 4 * vector, guard)
+            .reorder(b.x, b.c, tile, b.y, b.n);
+        alongRow(out);
         place = tile;
       } else {
         if (blocked)
@@ -138,9 +145,9 @@ public:
     if (along) {
       // The vectors run along x, the reductions over the channels outside.
       for (Func stage : {largest, most, power, sums, scale})
-        stage.vectorize(b.x, lanes, guard);
+        alongRow(stage);
       for (Func stage : {largest, sums})
-        stage.update().reorder(lane, b.x, g).vectorize(b.x, lanes, guard);
+        alongRow(stage.update().reorder(lane, b.x, g));
       return;
     }
     power.vectorize(b.c, lanes, guard);

@@ -517,6 +517,7 @@ def chains(grid):
              (3, 20, 14), lambda g, x: (lambda y: (g.concat(g.relu(y), y), conv(g, y, 1, 48, 5)))(
                  g.node("Resize", [x, None, g.constant(np.array([1, 1, 1, 2], np.float32))], mode="nearest",
                         nearest_mode="floor", coordinate_transformation_mode="asymmetric")))
+    grid.add("softmax_column", "softmax", (5, 3, 1), lambda g, x: g.node("Softmax", [x], axis=1))
     grid.add("same_results", "return x -> flatten, x -> flatten, x, x", (5, 3, 2), lambda g, x: (
         g.flatten(x), g.flatten(x), g.node("Identity", [x]), g.node("Identity", [x])))
     grid.add("identity", "dropout(0.5)", (5, 7, 7), lambda g, x: g.node("Identity", [x]))
