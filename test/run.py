@@ -27,7 +27,8 @@ LIT = pathlib.Path(PYTHON).with_name("lit")
 CMAKE = pathlib.Path(PYTHON).with_name("cmake")
 REFERENCE = [PYTHON, ROOT / "test" / "execute" / "run_reference.py"]
 WRAPPED = r"(kernels/.*|runtime/runtime)\.test$"  # tests that only run what is a suite of its own
-ALGORITHMS = "direct,pointwise,im2col,winograd2,winograd4,depthwise"
+CONVOLUTIONS = "direct,im2col,winograd2,winograd4"
+ALGORITHMS = CONVOLUTIONS + ",pointwise,depthwise,general"
 
 
 @dataclass
@@ -79,6 +80,7 @@ def suites(slow):
     found += [
         Suite("layers", [*REFERENCE, "--quiet"]),
         Suite("networks", [*REFERENCE, "--networks", "all"], minutes=20),
+        Suite("networks-forced", [*REFERENCE, "--networks", "all", "--algorithm", CONVOLUTIONS], minutes=40),
         Suite("digits", [PYTHON, ROOT / "test" / "execute" / "digits.py"], minutes=10),
     ]
     if slow:
@@ -87,7 +89,7 @@ def suites(slow):
                         minutes=120) for test in tests]
         found += [
             Suite("layers-forced", [*REFERENCE, "--quiet", "--algorithm", ALGORITHMS], minutes=120),
-            Suite("networks-forced", [*REFERENCE, "--networks", "all", "--algorithm", ALGORITHMS], minutes=240),
+            Suite("networks-batch", [*REFERENCE, "--networks", "all", "--batch", "3", "--algorithm", ALGORITHMS], minutes=240),
             Suite("sanitize", ["sh", "-ec", f"cd '{ROOT}'; '{CMAKE}' --preset sanitize; '{CMAKE}' --build '{sanitized}'; "
                                f"'{LIT}' -v --timeout 1800 '{sanitized / 'test'}'"], lit, 120),
         ]
