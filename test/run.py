@@ -55,7 +55,7 @@ def listed(text):
 
 def lit(text):
     """From lit's table."""
-    table = {name: int(number) for name, number in re.findall(r"^  ([A-Z][A-Za-z ]+?) *: (\d+) \(", text, re.M)}
+    table = {name: int(number) for name, number in re.findall(r"^  ([A-Z][A-Za-z ]+?) *: *(\d+) \(", text, re.M)}
     return Count(sum(table.get(name, 0) for name in ("Passed", "Passed With Retry", "Expectedly Failed")),
                  sum(table.get(name, 0) for name in ("Failed", "Unresolved", "Timed Out", "Unexpectedly Passed")),
                  sum(table.get(name, 0) for name in ("Unsupported", "Skipped")))
@@ -80,6 +80,7 @@ def suites(slow):
     found += [
         Suite("layers", [*REFERENCE, "--quiet"]),
         Suite("networks", [*REFERENCE, "--networks", "all"], minutes=20),
+        Suite("random", [*REFERENCE, "--random", "24"], minutes=20),
         Suite("networks-forced", [*REFERENCE, "--networks", "all", "--algorithm", CONVOLUTIONS], minutes=40),
         Suite("digits", [PYTHON, ROOT / "test" / "execute" / "digits.py"], minutes=10),
     ]
