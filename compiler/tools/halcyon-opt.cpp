@@ -1,6 +1,7 @@
 //===- halcyon-opt.cpp - Runs passes on IR as text ------------------------===//
 
 #include "compiler/passes/Passes.h"
+#include "compiler/pipelines/Pipeline.h"
 #include "dialects/cnn/CnnOps.h"
 #include "dialects/exec/Exec.h"
 
@@ -12,6 +13,7 @@ int main(int argc, char **argv) {
   registry.insert<halcyon::cnn::CnnDialect, halcyon::exec::ExecDialect>();
   mlir::registerTransformsPasses();
   halcyon::registerHalcyonPasses();
+  halcyon::registerPipelines();
   return mlir::failed(
       mlir::MlirOptMain(argc, argv, "Halcyon's optimizer driver\n", registry));
 }
