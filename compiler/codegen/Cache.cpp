@@ -13,6 +13,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 using namespace llvm;
@@ -70,8 +71,16 @@ std::string cachePath(StringRef text, StringRef extension) {
          extension.str();
 }
 
+bool isSpecialFile(const std::string &path) {
+  struct stat status;
+  return stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) &&
+         !S_ISDIR(status.st_mode);
+}
+
 bool writeWhole(const std::string &path, StringRef bytes) {
-  std::string temporary = path + ".tmp" + std::to_string(getpid());
+  bool special = isSpecialFile(path);
+  std::string temporary =
+      special ? path : path + ".tmp" + std::to_string(getpid());
   int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (file < 0)
     return false;
@@ -85,6 +94,8 @@ bool writeWhole(const std::string &path, StringRef bytes) {
       bytes = bytes.drop_front(written);
   }
   good &= close(file) == 0;
+  if (special)
+    return good;
   good = good && rename(temporary.c_str(), path.c_str()) == 0;
   if (!good) {
     int why = errno;

@@ -17,6 +17,10 @@ std::string cacheFolder();
 /// Halide's version and this build of the compiler.
 std::string cachePath(llvm::StringRef text, llvm::StringRef extension);
 
+/// Whether a device or a pipe has this name: /dev/null, which renaming a file
+/// to would destroy.
+bool isSpecialFile(const std::string &path);
+
 /// Writes a file whole or not at all. False, with errno set, if it can't.
 bool writeWhole(const std::string &path, llvm::StringRef bytes);
 

@@ -86,6 +86,8 @@ static bool checkWritable(StringRef path) {
   std::string why;
   if (sys::fs::is_directory(path))
     why = "it is a folder";
+  else if (isSpecialFile(path.str()))
+    why = "it is a device or a pipe";
   else if (!folder.empty() && !sys::fs::is_directory(folder))
     why = "there is no folder " + folder.str();
   else if (access(folder.empty() ? "." : folder.str().c_str(), W_OK) != 0)

@@ -1,4 +1,4 @@
-// RUN: halcyon compile %s --target=x86-64-avx512 --algorithm=direct --emit=exec --print-ir-after-all -o /dev/null 2>&1 | FileCheck %s
+// RUN: halcyon compile %s --target=x86-64-avx512 --algorithm=direct --emit=exec --print-ir-after-all -o %t 2>&1 | FileCheck %s
 //
 // The whole way of a residual block, from the graph on: each pass leaves the
 // module as the next one finds it, and --print-ir-after-all shows them all.
