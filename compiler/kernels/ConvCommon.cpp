@@ -162,6 +162,14 @@ Tile chooseTile(const Target &target, int width, int height, int blocks,
   return best;
 }
 
+int tilesPerTask(int size, int tile, int perTask) {
+  int tiles = ceilDiv(size, tile);
+  if (size % tile)
+    while (perTask < tiles && (tiles - 1) % perTask == 0)
+      ++perTask;
+  return perTask;
+}
+
 int unitsPerTask(const Target &target, int units, int others, double seconds) {
   // A task shorter than this is dominated by the queue.
   const double shortest = 10 * target.callSeconds;

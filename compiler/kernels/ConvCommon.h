@@ -62,6 +62,12 @@ Tile chooseTile(const Target &target, int width, int height, int blocks,
 double tileEfficiency(const Target &target, const Tile &tile, int width,
                       int height, int blocks);
 
+/// `perTask` tiles of a task, or a few more, so that the last two tiles are of
+/// one task. They overlap where `size` is no multiple of `tile`, and unrolled
+/// places of a tile may round differently: were they of two tasks, the bits
+/// would depend on which ends last.
+int tilesPerTask(int size, int tile, int perTask);
+
 /// How many of `units` loop steps a task takes, where the rest of the loop
 /// nest has `others` tasks and all of it takes `seconds` on one core: enough
 /// tasks for the cores, evenly, none of them too short.

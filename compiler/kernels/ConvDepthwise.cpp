@@ -110,7 +110,8 @@ void DepthwiseConv::build(KernelBuilder &b) const {
   cnn::ScheduleAttr defaults = schedule(b.group, b.target);
   const int tileX = std::min(param(b, defaults, "tile_x"), s.ow);
   const int tileY = std::min(param(b, defaults, "tile_y"), s.oh);
-  const int rowsPerTask = param(b, defaults, "rows_per_task");
+  const int rowsPerTask =
+      tilesPerTask(s.oh, tileY, param(b, defaults, "rows_per_task"));
   Var c = b.c, x = b.x, y = b.y, cb = b.cb, n = b.n;
   Type type = conv.getResult().getType();
 
@@ -138,7 +139,8 @@ void DepthwiseConv::build(KernelBuilder &b) const {
       .unroll(yi)
       .fuse(yt, cb, t)
       .fuse(t, n, t)
-      .parallel(t);
+      .parallel(t)
+      .never_partition(yo, t); // one code for a row that two tasks compute
   acc.compute_at(out, xo).vectorize(c).unroll(x).unroll(y);
   acc.update().reorder(c, x, y, k[0], k[1]).vectorize(c).unroll(x).unroll(y);
   if (s.kw <= 7)

@@ -180,7 +180,9 @@ void DirectConv::build(KernelBuilder &b) const {
   const int tileY = std::min(param(b, defaults, "tile_y"), s.oh);
   const bool staged = b.group.hasPrologue();
   const bool inputsHot = param(b, defaults, "inputs_hot") || staged;
-  const int rowsPerTask = param(b, defaults, "rows_per_task");
+  const int rowsPerTask =
+      tilesPerTask(s.oh, tileY, param(b, defaults, "rows_per_task"));
+  const int coPerTask = tilesPerTask(blocks, tileCo, 1);
   const int unroll = param(b, defaults, "unroll_ci");
   Var c = b.c, x = b.x, y = b.y, cb = b.cb, n = b.n;
   Type type = conv.getResult().getType();
@@ -233,7 +235,7 @@ void DirectConv::build(KernelBuilder &b) const {
   // The schedule. Tails shift inwards: they repeat work, and all tiles are
   // whole.
   Var xi("xi"), xo("xo"), yi("yi"), yo("yo"), yt("yt"), cbi("cbi"), cbo("cbo"),
-      t("t");
+      cbt("cbt"), t("t");
   out.split(x, xo, xi, tileX, TailStrategy::ShiftInwards)
       .split(y, yo, yi, tileY, TailStrategy::ShiftInwards)
       .split(cb, cbo, cbi, tileCo, TailStrategy::ShiftInwards)
@@ -247,10 +249,13 @@ void DirectConv::build(KernelBuilder &b) const {
   else if (inputsHot)
     out.reorder(c, cbi, xi, yi, xo, cbo, yo, yt, n).fuse(yt, n, t);
   else
-    out.reorder(c, cbi, xi, yi, xo, yo, yt, cbo, n)
-        .fuse(yt, cbo, t)
+    out.split(cbo, cbt, cbo, coPerTask, TailStrategy::GuardWithIf)
+        .reorder(c, cbi, xi, yi, xo, yo, cbo, yt, cbt, n)
+        .fuse(yt, cbt, t)
         .fuse(t, n, t);
-  out.parallel(t);
+  // Two tasks may compute one row: the same code must do so, as another might
+  // round differently.
+  out.parallel(t).never_partition(yo, cbo, t);
   if (staged)
     stage.compute_at(out, xo).hoist_storage(out, t).vectorize(c);
   acc.compute_at(out, staged ? cbo : xo)
