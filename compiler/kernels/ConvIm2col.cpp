@@ -165,7 +165,8 @@ void Im2colConv::build(KernelBuilder &b) const {
       .unroll(xi)
       .fuse(cg, yt, t)
       .fuse(t, n, t)
-      .parallel(t);
+      .parallel(t)
+      .never_partition(t); // one code for a row that two tasks compute
   packed.compute_at(out, t).bound(kx, 0, s.kw).bound(ky, 0, s.kh);
   if (planar)
     packed.unroll(lane).unroll(kx);

@@ -214,7 +214,8 @@ void TransposedConv::build(KernelBuilder &b) const {
       .unroll(x, divisorUpTo(s.ow, 2 * s.sw))
       .fuse(yt, cbo, t)
       .fuse(t, n, t)
-      .parallel(t);
+      .parallel(t)
+      .never_partition(t); // one code for a row that two tasks compute
   phases.compute_at(out, t)
       .bound(u, 0, s.sw)
       .bound(w, 0, s.sh)

@@ -273,7 +273,8 @@ void WinogradConv::build(KernelBuilder &b) const {
   if (phases)
     out.parallel(cb);
   else
-    out.fuse(xg, yg, t).fuse(t, batch, t).parallel(t);
+    // One code for a tile that two tasks compute.
+    out.fuse(xg, yg, t).fuse(t, batch, t).parallel(t).never_partition(t);
   outT.compute_at(out, xo)
       .bound_extent(i, m)
       .bound_extent(j, m)
