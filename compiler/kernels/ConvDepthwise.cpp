@@ -139,8 +139,7 @@ void DepthwiseConv::build(KernelBuilder &b) const {
       .unroll(yi)
       .fuse(yt, cb, t)
       .fuse(t, n, t)
-      .parallel(t)
-      .never_partition(yo, t); // one code for a row that two tasks compute
+      .parallel(t);
   acc.compute_at(out, xo).vectorize(c).unroll(x).unroll(y);
   acc.update().reorder(c, x, y, k[0], k[1]).vectorize(c).unroll(x).unroll(y);
   if (s.kw <= 7)

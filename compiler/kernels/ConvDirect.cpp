@@ -253,9 +253,7 @@ void DirectConv::build(KernelBuilder &b) const {
         .reorder(c, cbi, xi, yi, xo, yo, cbo, yt, cbt, n)
         .fuse(yt, cbt, t)
         .fuse(t, n, t);
-  // Two tasks may compute one row: the same code must do so, as another might
-  // round differently.
-  out.parallel(t).never_partition(yo, cbo, t);
+  out.parallel(t);
   if (staged)
     stage.compute_at(out, xo).hoist_storage(out, t).vectorize(c);
   acc.compute_at(out, staged ? cbo : xo)
