@@ -1,124 +1,239 @@
 #!/usr/bin/env python3
-"""Times the bundled networks beside ONNX Runtime, interleaved in one run.
+"""Times networks beside other runtimes, interleaved in one run, and writes the tables of docs/performance.md.
 
-    compare.py [--networks resnet50,unet] [--threads 2] [--rounds 7] [--batch 1]
-               [--algorithm winograd4] [--json out.json]
+    compare.py --setup                                     the peers, in a virtual environment of their own
+    compare.py --threads 1,2 --batch 1,8                   measures; results gather in build/bench/results.json
+    compare.py --write docs/performance.md                 measures, then writes the tables of all results
+    compare.py --networks none --write docs/performance.md writes them without measuring
 
-Each round lets either one run for a moment, pinned to the same cores, so that what else the
-machine does meets both. Shown are the medians, the median over rounds of ours / ONNX Runtime's,
-and the lowest and highest of those ratios. Nothing is asserted: a clock is no test.
+Every runtime has its process, pinned to the same cores; in each round one after another runs for
+a moment, so that what else the machine does meets all of them. A ratio is the median over the rounds
+of ours / theirs. Outputs are compared before anything is timed. Nothing is asserted: a clock is no test.
 """
+
 import argparse
+import contextlib
+import fcntl
 import json
-import multiprocessing
 import os
 import pathlib
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "test" / "reference"))
+sys.path.insert(0, str(ROOT / "bench"))
+
+import machine  # noqa: E402
+import network  # noqa: E402
+import report  # noqa: E402
+from network import Failed, Network, command  # noqa: E402
+from peers import PEERS  # noqa: E402
+from peers.peer import Refused, Task  # noqa: E402
+from peers.pool import HalcyonWorker, PeerWorker  # noqa: E402
+
+CORES = sorted(os.sched_getaffinity(0))
+# Largest difference over largest value, beyond which an output counts as wrong.
+TOLERANCE = {"f32": 1e-3, "bf16": 1e-1}
 
 
-def serve_onnxruntime(path, threads, feed, pipe):
-    """A process of its own, so that its threads rest while ours run."""
-    os.sched_setaffinity(0, CORES[:threads])
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1")
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    session.run(names, feed)
-    pipe.send(onnxruntime.__version__)
-    while (seconds := pipe.recv()) is not None:
-        times = []
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end or len(times) < 3:
-            start = time.perf_counter()
-            session.run(names, feed)
-            times.append(1e3 * (time.perf_counter() - start))
-        pipe.send(statistics.median(times))
+def setup(folder):
+    """A virtual environment with every peer that can be had."""
+    if not (folder / "bin" / "pip").exists():
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    wanted = (ROOT / "bench/peers/requirements.txt").read_text().splitlines()
+    for package in filter(None, (line.partition("#")[0].strip() for line in wanted)):
+        print(f"{package:24s}", end="", flush=True)
+        done = subprocess.run([folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check",
+                               "--no-input", package], text=True, capture_output=True)
+        print("there" if not done.returncode else (done.stderr.strip().splitlines() or ["failed"])[-1][:120])
 
 
-def run_ours(program, threads, batch, seconds):
-    out = subprocess.run(
-        [program, "--bench", "--json", "--threads", str(threads), "--batch", str(batch),
-         "--seconds", str(seconds)],
-        capture_output=True, text=True, check=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, CORES[:threads]))
-    return json.loads(out.stdout)["median_ms"]
+@contextlib.contextmanager
+def holding(paths, alone=True):
+    """Locks on files, taken in order: all of them while timing, a share of the last while things are made.
+    Builds that take them too then never meet a timing."""
+    with contextlib.ExitStack() as stack:
+        for path in paths:
+            last = path == paths[-1]
+            file = open(path, "a")
+            fcntl.flock(file, fcntl.LOCK_EX if alone or not last else fcntl.LOCK_SH)
+            if alone or last:
+                stack.enter_context(file)
+            else:
+                file.close()
+        yield
 
 
-def compare(name, options, folder):
+def wrong(worker, expected, folder, tolerance):
+    """Why the output is wrong; empty where it is right."""
     import numpy
-    import networks
 
-    subprocess.run([sys.executable, str(ROOT / "test/reference/networks.py"), name, "--out", folder],
-                   check=True, stdout=subprocess.DEVNULL)
-    program = os.path.join(folder, name)
-    command = [options.halcyon, "compile", str(ROOT / "examples" / (name + ".cnn")), "--weights",
-               os.path.join(folder, name + ".safetensors"), "-o", program]
-    if options.algorithm:
-        command += ["--algorithm", options.algorithm]
-    subprocess.run(command, check=True)
-    image = numpy.load(os.path.join(folder, name + ".input.npy"))
-    image = numpy.concatenate([image] * options.batch)[: options.batch]
-    model = os.path.join(folder, name + ".onnx")
-    import onnx
+    path = folder / "output.npy"
+    worker.ask("save", path=str(path))
+    value, wanted = numpy.load(path), numpy.load(expected)
+    if value.size != wanted.size:
+        return f"its output has {value.size} values, not {wanted.size}"
+    difference = abs(value.reshape(wanted.shape) - wanted).max() / abs(wanted).max()
+    return "" if difference <= tolerance else f"its output is wrong by {difference:.2g} of the largest value"
 
-    feed = {onnx.load(model, load_external_data=False).graph.input[0].name: image}
-    ours_end, theirs_end = multiprocessing.Pipe()
-    worker = multiprocessing.Process(target=serve_onnxruntime,
-                                     args=(model, options.threads, feed, theirs_end), daemon=True)
-    worker.start()
-    version = ours_end.recv()
-    ours, theirs = [], []
-    for _ in range(options.rounds):
-        ours_end.send(options.seconds)
-        theirs.append(ours_end.recv())
-        ours.append(run_ours(program, options.threads, options.batch, options.seconds))
-    ours_end.send(None)
-    worker.join()
-    ratios = sorted(a / b for a, b in zip(ours, theirs))
-    return {"network": name, "halcyon_ms": statistics.median(ours),
-            "onnxruntime_ms": statistics.median(theirs), "ratio": statistics.median(ratios),
-            "low": ratios[0], "high": ratios[-1], "onnxruntime": version,
-            "threads": options.threads, "batch": options.batch}
+
+def our_workers(subject, options, folder, task_of, refused):
+    for precision in options.precision:
+        task = task_of(precision)
+        try:
+            program = subject.program(precision, folder, options.compile)
+            # It must run at all; that it is right is the tests' business.
+            command(program, "--input", task.input, "--output", folder / "output.npy", "--threads", task.threads)
+            yield HalcyonWorker(program, task, CORES[:task.threads])
+        except Failed as why:
+            refused[f"halcyon {precision}"] = str(why).splitlines()[-1]
+
+
+def peer_workers(options, folder, expected, task_of, refused):
+    for name in options.peers:
+        for precision in options.precision:
+            if precision not in PEERS[name].precisions:
+                continue
+            task, worker = task_of(precision), None
+            try:
+                worker = PeerWorker(options.python, PEERS[name], task, CORES[:task.threads])
+                worker.ask("prepare")
+                worker.load()
+                if why := wrong(worker, expected, folder, TOLERANCE[precision]):
+                    raise Refused(why)
+                yield worker
+            except Refused as why:
+                refused[f"{name} {precision}"] = str(why)
+                if worker:
+                    worker.close()
+
+
+def rounds(workers, options):
+    """Medians of each worker, round by round; who begins changes."""
+    times = {worker.key: [] for worker in workers}
+    for number in range(options.rounds):
+        at = number % len(workers)
+        for worker in workers[at:] + workers[:at]:
+            times[worker.key].append(statistics.median(worker.measure(options.seconds, 3)))
+    return times
+
+
+def measure(name, threads, batch, options, folder):
+    subject = Network(name, options.models, options.halcyon)
+    subject.make()
+    sample, expected = subject.sample(batch, folder)
+    refused, workers = {}, []
+
+    def task_of(precision):
+        return Task(name, str(subject.onnx), str(sample), threads, batch, precision, str(folder))
+
+    try:
+        with holding(options.lock, alone=False):
+            workers += our_workers(subject, options, folder, task_of, refused)
+            workers += peer_workers(options, folder, expected, task_of, refused)
+        with holding(options.lock):
+            times = rounds(workers, options) if workers else {}
+    finally:
+        for worker in workers:
+            worker.close()
+    versions = {worker.kind.name: worker.version for worker in workers if isinstance(worker, PeerWorker)}
+    return {"network": name, "threads": threads, "batch": batch, "date": time.strftime("%Y-%m-%d"),
+            "times": times, "refused": refused, "versions": versions, "facts": subject.facts([])}
+
+
+def load(path):
+    return json.loads(path.read_text()) if path.exists() else {"machine": {}, "rows": []}
+
+
+def keep(results, path, row):
+    """A new measurement takes the place of the last one of its kind, for the precisions that it has."""
+    def same(other):
+        return all(other[key] == row[key] for key in ("network", "threads", "batch"))
+
+    def precisions(one):
+        return {key.split()[1] for key in [*one["times"], *one["refused"]]}
+
+    results["rows"] = [old for old in results["rows"] if not (same(old) and precisions(old) <= precisions(row))]
+    results["rows"].append(row)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(results, indent=1) + "\n")
+    new.replace(path)
+
+
+def parse():
+    def words(text):
+        return [word for word in text.split(",") if word]
+
+    def numbers(text):
+        return [int(word) for word in words(text)]
+
+    build = ROOT / "build"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--setup", action="store_true", help="install the peers and do nothing else")
+    parser.add_argument("--networks", type=words, default=network.every(), help="names of examples, all, or none")
+    parser.add_argument("--peers", type=words, default=list(PEERS), help=", ".join(PEERS))
+    parser.add_argument("--threads", type=numbers, default=[len(CORES)], help="one or more counts")
+    parser.add_argument("--batch", type=numbers, default=[1], help="one or more sizes")
+    parser.add_argument("--precision", type=words, default=["f32", "bf16"], help="f32, bf16 or both")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=0.25, help="of each runtime in each round")
+    parser.add_argument("--compile", type=str.split, default=[], help="more options of halcyon compile, in one word")
+    parser.add_argument("--write", type=pathlib.Path, metavar="FILE", help="replace the tables between the file's marks")
+    parser.add_argument("--halcyon", type=pathlib.Path, default=build / "bin/halcyon")
+    parser.add_argument("--limits", type=pathlib.Path, default=build / "bin/halcyon-bench-machine",
+                        help="the program that measures the machine's limits")
+    parser.add_argument("--python", type=pathlib.Path, default=build / "peers/bin/python", help="of the peers")
+    parser.add_argument("--models", type=pathlib.Path, default=build / "bench/models", help="ONNX files, made if missing")
+    parser.add_argument("--results", type=pathlib.Path, default=build / "bench/results.json")
+    parser.add_argument("--lock", type=words, default=[], metavar="FILES", help="held while timing, shared while loading")
+    options = parser.parse_args()
+    if options.networks == ["all"]:
+        options.networks = network.every()
+    if options.networks == ["none"]:
+        options.networks = []
+    for name in options.peers:
+        if name not in PEERS:
+            parser.error(f"there is no peer {name}: {', '.join(PEERS)}")
+    for name in options.networks:
+        if name not in network.every():
+            parser.error(f"there is no example {name}: {', '.join(network.every())}")
+    for count in options.threads:
+        if not 1 <= count <= len(CORES):
+            parser.error(f"{count} threads: this machine lets {len(CORES)} run at a time")
+    return options
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--halcyon", default=str(ROOT / "build/bin/halcyon"))
-    parser.add_argument("--networks", default="all")
-    parser.add_argument("--threads", type=int, default=len(CORES))
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=0.5)
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--algorithm", default="")
-    parser.add_argument("--json")
-    options = parser.parse_args()
-    every = sorted(p.stem for p in (ROOT / "examples").glob("*.cnn"))
-    names = every if options.networks == "all" else options.networks.split(",")
-    print(f"{'network':18}{'ours ms':>10}{'ORT ms':>10}{'ratio':>8}   lowest..highest")
-    rows = []
-    for name in names:
-        with tempfile.TemporaryDirectory() as folder:
-            row = compare(name, options, folder)
-        rows.append(row)
-        print(f"{name:18}{row['halcyon_ms']:10.3f}{row['onnxruntime_ms']:10.3f}{row['ratio']:8.2f}"
-              f"   {row['low']:.2f}..{row['high']:.2f}", flush=True)
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(rows, indent=1) + "\n")
+    options = parse()
+    if options.setup:
+        setup(options.python.parent.parent)
+        return 0
+    results = load(options.results)
+    folder = options.results.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    if options.networks and not results["machine"]:
+        with holding(options.lock):
+            results["machine"] = machine.measure(options.limits, CORES)
+    if options.networks and not options.python.exists():
+        print(f"there is no {options.python}: compare.py --setup installs the peers")
+        options.peers = []
+    for threads in options.threads:
+        for batch in options.batch:
+            if options.networks:
+                print(f"\nbatch {batch}, {threads} thread{'s' * (threads > 1)}")
+                print(report.heading())
+            for name in options.networks:
+                row = measure(name, threads, batch, options, folder)
+                keep(results, options.results, row)
+                for line in report.lines(row):
+                    print(line, flush=True)
+    if options.write:
+        report.write(options.write, results)
+    return 0
 
-
-CORES = sorted(os.sched_getaffinity(0))
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
