@@ -10,8 +10,11 @@
 #include "halcyon/halcyon.h"
 #include "memory.h"
 
+#include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 using namespace halcyon;
 
@@ -140,9 +143,24 @@ bool halcyon::cpuHas(const char *Name, size_t Length) {
   return false;
 }
 
+/// Linux' arch_prctl: asks for a state that is too large to be everyone's.
+static constexpr int RequestState = 0x1023, TileData = 18;
+
+bool halcyon::requestTiles() {
+  static std::atomic<int> Answer{0}; // 0: not asked, 1: granted, 2: refused
+  int Known = Answer.load(std::memory_order_acquire);
+  if (!Known) {
+    // Two threads may ask at once; both get the same answer.
+    Known = syscall(SYS_arch_prctl, RequestState, TileData) == 0 ? 1 : 2;
+    Answer.store(Known, std::memory_order_release);
+  }
+  return Known == 1;
+}
+
 #else
 
 bool halcyon::cpuHas(const char *, size_t) { return false; }
+bool halcyon::requestTiles() { return false; }
 
 #endif
 
@@ -152,8 +170,10 @@ halcyon_program_check_cpu(const halcyon_program *Program,
   halcyon_error Local;
   char Missing[192] = "";
   size_t Used = 0;
+  bool Tiles = false;
   for (const char *Name = Program->cpu_features; Name && *Name;) {
     size_t Length = strcspn(Name, " ");
+    Tiles |= Length > 4 && memcmp(Name, "amx-", 4) == 0;
     if (Length && !cpuHas(Name, Length) &&
         Used + Length + 2 < sizeof(Missing)) {
       Missing[Used] = ' ';
@@ -164,6 +184,9 @@ halcyon_program_check_cpu(const halcyon_program *Program,
     Name += Length;
     Name += *Name == ' ';
   }
+  if (!Used && Tiles && !requestTiles())
+    return fail(Error ? *Error : Local, HALCYON_BAD_CPU,
+                "the system does not let this process use AMX");
   if (!Used)
     return HALCYON_OK;
   return fail(Error ? *Error : Local, HALCYON_BAD_CPU,

@@ -2,6 +2,8 @@
 
 #include "session.h"
 
+#include "cores.h"
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -197,12 +199,7 @@ static halcyon_status findWeights(halcyon_session &S, const char *Path,
 
 static halcyon_status setUp(halcyon_session &S, const halcyon_options &Options,
                             halcyon_error &Error) {
-  S.NumThreads = Options.threads;
-  if (S.NumThreads == 0) {
-    int Cpus[1024];
-    allowedCpus(Cpus, 1024, S.NumThreads);
-    S.NumThreads = S.NumThreads ? S.NumThreads : 1;
-  }
+  S.NumThreads = Options.threads ? Options.threads : defaultThreads();
   if (S.NumThreads > 4096)
     return fail(Error, HALCYON_BAD_ARGUMENT, "%u threads are too many",
                 S.NumThreads);

@@ -2,6 +2,8 @@
 
 #include "threads.h"
 
+#include "cores.h"
+
 #include <climits>
 #include <cstdio>
 #include <linux/futex.h>
@@ -40,56 +42,6 @@ static uint64_t nowNs() {
   timespec Time;
   clock_gettime(CLOCK_MONOTONIC, &Time);
   return uint64_t(Time.tv_sec) * 1000000000u + uint64_t(Time.tv_nsec);
-}
-
-/// The first CPU of the core that Cpu belongs to; Cpu itself where unknown.
-static int coreOf(int Cpu) {
-  char Path[96];
-  snprintf(Path, sizeof(Path),
-           "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", Cpu);
-  int First = Cpu;
-  if (FILE *File = fopen(Path, "re")) {
-    if (fscanf(File, "%d", &First) != 1)
-      First = Cpu;
-    fclose(File);
-  }
-  return First;
-}
-
-unsigned halcyon::allowedCpus(int *Cpus, unsigned Capacity, unsigned &Cores) {
-  cpu_set_t Allowed, Taken;
-  CPU_ZERO(&Allowed);
-  CPU_ZERO(&Taken);
-  Cores = 0;
-  if (sched_getaffinity(0, sizeof(Allowed), &Allowed))
-    return 0;
-  unsigned Count = 0;
-  for (int Siblings = 0; Siblings != 2; ++Siblings) {
-    cpu_set_t Seen;
-    CPU_ZERO(&Seen);
-    for (int Cpu = 0; Cpu < CPU_SETSIZE && Count < Capacity; ++Cpu) {
-      if (!CPU_ISSET(Cpu, &Allowed) || CPU_ISSET(Cpu, &Taken))
-        continue;
-      if (!Siblings) {
-        int Core = coreOf(Cpu);
-        if (Core < 0 || Core >= CPU_SETSIZE || CPU_ISSET(Core, &Seen))
-          continue;
-        CPU_SET(Core, &Seen);
-      }
-      CPU_SET(Cpu, &Taken);
-      Cpus[Count++] = Cpu;
-    }
-    if (!Siblings)
-      Cores = Count;
-  }
-  return Count;
-}
-
-static void pinThisThread(int Cpu) {
-  cpu_set_t Set;
-  CPU_ZERO(&Set);
-  CPU_SET(Cpu, &Set);
-  sched_setaffinity(0, sizeof(Set), &Set); // where refused, the thread floats
 }
 
 //===----------------------------------------------------------------------===//
@@ -175,6 +127,10 @@ void ThreadPool::stop(const Allocator &Memory) {
 static constexpr uint64_t ActiveFactor = 20;
 /// Polls between two looks at the clock.
 static constexpr unsigned PollsPerLook = 64;
+/// From here on whoever polls offers its core to others at every look: the host
+/// program's threads, another session's, or the very thread that it waits for.
+/// An offer that nobody takes is a system call of 0.2 us.
+static constexpr uint64_t PolitePollNs = 10000;
 
 void *ThreadPool::workerMain(void *Argument) {
   Range &Own = *static_cast<Range *>(Argument);
@@ -206,8 +162,12 @@ void ThreadPool::work(Range &Own) {
       return;
     uint64_t Limit =
         Active.load(std::memory_order_relaxed) ? SpinNs * ActiveFactor : SpinNs;
-    if (nowNs() - IdleSince < Limit)
+    uint64_t Idle = nowNs() - IdleSince;
+    if (Idle < Limit) {
+      if (Idle > PolitePollNs)
+        sched_yield();
       continue;
+    }
     sleep(Own);
     IdleSince = nowNs();
   }
@@ -290,8 +250,11 @@ void ThreadPool::waitForPending() {
     uint64_t Now = nowNs();
     if (!Since)
       Since = Now;
-    if (Now - Since < SpinNs)
+    if (Now - Since < SpinNs) {
+      if (Now - Since > PolitePollNs)
+        sched_yield();
       continue;
+    }
     CallerAsleep.store(1, std::memory_order_seq_cst);
     while (int32_t Left = Pending.load(std::memory_order_seq_cst))
       futexWait(&Pending, uint32_t(Left));

@@ -13,8 +13,8 @@
 // A thread that comes late, holding an old value of a range, either fails its
 // compare-and-swap or takes a valid part of the loop that is there now.
 //
-// Idle workers poll for a moment and then sleep on a futex. Loops inside loops
-// run serially in their thread.
+// Idle workers poll for a moment, soon offering their core to others, and then
+// sleep on a futex. Loops inside loops run serially in their thread.
 //
 //===----------------------------------------------------------------------===//
 
@@ -98,10 +98,6 @@ private:
   unsigned Started = 0;
   uint64_t SpinNs = 0;
 };
-
-/// One CPU per physical core of the calling thread's affinity mask, then their
-/// hyper-threaded siblings. `Cores` receives how many of them are cores.
-unsigned allowedCpus(int *Cpus, unsigned Capacity, unsigned &Cores);
 
 } // namespace halcyon
 

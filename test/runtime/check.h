@@ -26,7 +26,12 @@ extern const char *ProgramPath;
 /// A folder for the tests' files.
 extern char Folder[256];
 
-extern const Test SessionTests[], FileTests[], ProgramTests[];
-extern const unsigned NumSessionTests, NumFileTests, NumProgramTests;
+extern const Test SessionTests[], ThreadTests[], FileTests[], ProgramTests[];
+extern const unsigned NumSessionTests, NumThreadTests, NumFileTests,
+    NumProgramTests;
+
+/// Calls of malloc, mmap and their kin since the process began; -1 where a
+/// sanitizer has them.
+long allocations();
 
 #endif // HALCYON_TEST_CHECK_H

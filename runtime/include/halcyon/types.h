@@ -50,9 +50,11 @@ enum halcyon_flags {
 /// Zero-initialise it; zero always means the default.
 typedef struct halcyon_options {
   uint32_t threads; ///< the caller included; 0: one per physical core in the
-                    ///< affinity mask
+                    ///< affinity mask, fewer where the control group's quota of
+                    ///< CPU time is smaller
   uint32_t flags;   ///< enum halcyon_flags
-  uint32_t spin_us; ///< how long an idle worker polls before it sleeps; 0: 100
+  uint32_t spin_us; ///< how long an idle worker polls before it sleeps; 0: 100.
+                    ///< Beyond 10 it offers its core to others at each look
   uint32_t reserved;
   const char
       *weights_path; ///< weights beside the program; NULL: those inside it
