@@ -127,9 +127,9 @@ void KernelBench::rank() const {
       if (name == "general" && options.kernel.empty() && layer.flops > 2e8)
         continue;
       if (auto kernel = prepare(layer, name))
-        times.push_back({measure(*kernel, 0.05, options.cold), kernel->cost(),
-                         name, kernel->compileSeconds(),
-                         scheduleText(*kernel)});
+        times.push_back({measure(*kernel, 0.05, options.cold),
+                         kernel->cost() * layer.batch, name,
+                         kernel->compileSeconds(), scheduleText(*kernel)});
     }
     if (times.empty())
       continue;

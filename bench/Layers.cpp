@@ -46,6 +46,7 @@ static Layer linear(int batch, int features, int outputs) {
                                Tensor::random({outputs, features}, 2),
                                Tensor::random({outputs}, 3)};
   };
+  layer.batch = batch;
   layer.flops = 2.0 * batch * features * outputs;
   layer.weights = 4.0 * features * outputs;
   layer.bytes = layer.weights + 4.0 * batch * (features + outputs);

@@ -14,7 +14,8 @@ struct Layer {
   std::string name; ///< "resnet/3x3/1_28_128-128"
   std::string text;
   std::function<std::vector<test::Tensor>()> inputs;
-  double flops = 0;   ///< of the layer's definition, per image
+  int batch = 1;
+  double flops = 0;   ///< of the layer's definition
   double bytes = 0;   ///< inputs, outputs and weights, each once
   double weights = 0; ///< of those, the weights'
 };

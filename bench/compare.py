@@ -83,12 +83,27 @@ def our_workers(subject, options, folder, task_of, refused):
     for precision in options.precision:
         task = task_of(precision)
         try:
-            program = subject.program(precision, folder, options.compile)
-            # It must run at all; that it is right is the tests' business.
-            command(program, "--input", task.input, "--output", folder / "output.npy", "--threads", task.threads)
+            with holding(options.lock, alone=False):
+                program = subject.program(precision, folder, options.compile)
+                # It must run at all; that it is right is the tests' business.
+                command(program, "--input", task.input, "--output", folder / "output.npy", "--threads", task.threads)
             yield HalcyonWorker(program, task, CORES[:task.threads])
         except Failed as why:
             refused[f"halcyon {precision}"] = str(why).splitlines()[-1]
+
+
+def ready(name, task, expected, folder, options):
+    """A worker that has loaded the network and computes it right."""
+    worker = PeerWorker(options.python, PEERS[name], task, CORES[:task.threads])
+    try:
+        worker.ask("prepare")
+        worker.load()
+        if why := wrong(worker, expected, folder, TOLERANCE[task.precision]):
+            raise Refused(why)
+    except BaseException:
+        worker.close()
+        raise
+    return worker
 
 
 def peer_workers(options, folder, expected, task_of, refused):
@@ -96,18 +111,12 @@ def peer_workers(options, folder, expected, task_of, refused):
         for precision in options.precision:
             if precision not in PEERS[name].precisions:
                 continue
-            task, worker = task_of(precision), None
             try:
-                worker = PeerWorker(options.python, PEERS[name], task, CORES[:task.threads])
-                worker.ask("prepare")
-                worker.load()
-                if why := wrong(worker, expected, folder, TOLERANCE[precision]):
-                    raise Refused(why)
+                with holding(options.lock, alone=False):
+                    worker = ready(name, task_of(precision), expected, folder, options)
                 yield worker
             except Refused as why:
                 refused[f"{name} {precision}"] = str(why)
-                if worker:
-                    worker.close()
 
 
 def rounds(workers, options):
@@ -130,11 +139,12 @@ def measure(name, threads, batch, options, folder):
         return Task(name, str(subject.onnx), str(sample), threads, batch, precision, str(folder))
 
     try:
-        with holding(options.lock, alone=False):
-            workers += our_workers(subject, options, folder, task_of, refused)
-            workers += peer_workers(options, folder, expected, task_of, refused)
-        with holding(options.lock):
-            times = rounds(workers, options) if workers else {}
+        workers += our_workers(subject, options, folder, task_of, refused)
+        workers += peer_workers(options, folder, expected, task_of, refused)
+        times = {}
+        if workers and options.rounds:
+            with holding(options.lock):
+                times = rounds(workers, options)
     finally:
         for worker in workers:
             worker.close()
@@ -178,7 +188,7 @@ def parse():
     parser.add_argument("--threads", type=numbers, default=[len(CORES)], help="one or more counts")
     parser.add_argument("--batch", type=numbers, default=[1], help="one or more sizes")
     parser.add_argument("--precision", type=words, default=["f32", "bf16"], help="f32, bf16 or both")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=7, help="0 checks outputs and measures nothing")
     parser.add_argument("--seconds", type=float, default=0.25, help="of each runtime in each round")
     parser.add_argument("--compile", type=str.split, default=[], help="more options of halcyon compile, in one word")
     parser.add_argument("--write", type=pathlib.Path, metavar="FILE", help="replace the tables between the file's marks")
@@ -227,7 +237,8 @@ def main():
                 print(report.heading())
             for name in options.networks:
                 row = measure(name, threads, batch, options, folder)
-                keep(results, options.results, row)
+                if options.rounds:
+                    keep(results, options.results, row)
                 for line in report.lines(row):
                     print(line, flush=True)
     if options.write:

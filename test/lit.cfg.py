@@ -32,6 +32,6 @@ config.substitutions += [
     ("%build", config.halcyon_build),
     ("%examples", os.path.join(config.halcyon_source, "examples")),
 ]
-for tool in ("halcyon", "halcyon-opt"):
+for tool in ("halcyon", "halcyon-opt", "halcyon-bench-kernels"):
     if os.path.exists(os.path.join(config.halcyon_build, "bin", tool)):
         config.available_features.add(tool)

@@ -28,6 +28,7 @@ CMAKE = pathlib.Path(PYTHON).with_name("cmake")
 REFERENCE = [PYTHON, ROOT / "test" / "execute" / "run_reference.py"]
 WRAPPED = r"(kernels/.*|runtime/runtime)\.test$"  # tests that only run what is a suite of its own
 CONVOLUTIONS = "direct,im2col,winograd2,winograd4"
+BF16_NETWORKS = "resnet18,densenet121,mobilenet_v2,unet"
 ALGORITHMS = CONVOLUTIONS + ",pointwise,depthwise,general"
 
 
@@ -78,8 +79,11 @@ def suites(slow):
     found += [Suite(test.name.removeprefix("halcyon-").removesuffix("-test") + "-kernels", [test])
               for test in tests] or [Suite("kernels", ["false"])]
     found += [
+        Suite("properties", [PYTHON, ROOT / "test" / "properties" / "run_properties.py"], minutes=10),
         Suite("layers", [*REFERENCE, "--quiet"]),
         Suite("networks", [*REFERENCE, "--networks", "all"], minutes=20),
+        Suite("layers-bf16", [*REFERENCE, "--quiet", "--precision", "bf16"]),
+        Suite("networks-bf16", [*REFERENCE, "--precision", "bf16", "--networks", BF16_NETWORKS], minutes=20),
         Suite("random", [*REFERENCE, "--random", "24"], minutes=20),
         Suite("networks-forced", [*REFERENCE, "--networks", "all", "--algorithm", CONVOLUTIONS], minutes=40),
         Suite("digits", [PYTHON, ROOT / "test" / "execute" / "digits.py"], minutes=10),

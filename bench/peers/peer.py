@@ -55,6 +55,6 @@ class Peer:
 
     @staticmethod
     def folder(task, peer):
-        path = pathlib.Path(task.cache) / peer / f"{task.name}-{task.batch}"
+        path = pathlib.Path(task.cache) / peer / task.name
         path.mkdir(parents=True, exist_ok=True)
         return path
