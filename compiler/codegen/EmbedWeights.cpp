@@ -137,8 +137,8 @@ std::string writeWeightsObject(exec::ProgramOp program,
   file.write(symbols, sizeof symbols, symbolsAt);
   file.write(symbolNames, sizeof symbolNames, namesAt);
   file.write(sectionNames, sizeof sectionNames, sectionNamesAt);
-  auto put = [&](int64_t offset, ArrayRef<float> values) {
-    return file.write(values.data(), values.size() * 4, page + offset);
+  auto put = [&](int64_t offset, StringRef bytes) {
+    return file.write(bytes.data(), bytes.size(), page + offset);
   };
   if (whole)
     prepareWeights(program, source, 0, 1, put);
@@ -198,9 +198,9 @@ std::string writeWeightsPart(exec::ProgramOp program, const WeightSource &source
   int file = open(path.c_str(), O_WRONLY | O_CLOEXEC);
   bool good = file >= 0;
   good = good && prepareWeights(program, source, part, parts,
-                                [&](int64_t at, ArrayRef<float> values) {
-                                  return writeAll(file, values.data(),
-                                                  values.size() * 4, offset + at);
+                                [&](int64_t at, StringRef bytes) {
+                                  return writeAll(file, bytes.data(),
+                                                  bytes.size(), offset + at);
                                 });
   good = file >= 0 && close(file) == 0 && good;
   return good ? "" : "can't write " + path + ": " + strerror(errno);
@@ -216,9 +216,8 @@ std::string writeWeightsFile(exec::ProgramOp program, const WeightSource &source
   WholeFile file(path);
   file.write(&header, sizeof header, 0);
   prepareWeights(program, source, 0, 1,
-                 [&](int64_t offset, ArrayRef<float> values) {
-                   return file.write(values.data(), values.size() * 4,
-                                     page + offset);
+                 [&](int64_t offset, StringRef bytes) {
+                   return file.write(bytes.data(), bytes.size(), page + offset);
                  });
   return file.finish(page + size);
 }

@@ -1,6 +1,7 @@
 //===- PrepareWeights.cpp - Evaluates a program's `prepare` ---------------===//
 
 #include "compiler/codegen/PrepareWeights.h"
+#include "dialects/cnn/CnnOps.h"
 #include "dialects/cnn/Geometry.h"
 
 using namespace mlir;
@@ -71,25 +72,39 @@ private:
 
 } // namespace
 
+/// Hands out the values as they are stored: those of bf16 rounded.
+static bool store(int64_t offset, Type type, ArrayRef<float> values,
+                  llvm::function_ref<bool(int64_t, StringRef)> sink) {
+  auto send = [&](auto items) {
+    return sink(offset, StringRef(reinterpret_cast<const char *>(items.data()),
+                                  items.size() * sizeof items[0]));
+  };
+  if (!cnn::isBf16(type))
+    return send(values);
+  std::vector<uint16_t> rounded(values.size());
+  llvm::transform(values, rounded.begin(), cnn::toBf16);
+  return send(ArrayRef(rounded));
+}
+
 bool prepareWeights(exec::ProgramOp program, const WeightSource &source,
                     unsigned part, unsigned parts,
-                    llvm::function_ref<bool(int64_t, ArrayRef<float>)> sink) {
+                    llvm::function_ref<bool(int64_t, StringRef)> sink) {
   int64_t share = (program.getWeights() + parts - 1) / parts;
   for (auto prepare : program.getBody().front().getOps<exec::FunctionOp>()) {
     if (prepare.getSymName() != "prepare")
       continue;
     Evaluator evaluator(source);
     evaluator.count(prepare);
-    for (auto store : prepare.getBody().front().getOps<exec::StoreOp>()) {
-      if (int64_t(store.getOffset()) / share != part)
+    for (auto op : prepare.getBody().front().getOps<exec::StoreOp>()) {
+      if (int64_t(op.getOffset()) / share != part)
         continue;
-      if (!sink(store.getOffset(), evaluator.get(store.getValue())))
+      Value value = op.getValue();
+      if (!store(op.getOffset(), value.getType(), evaluator.get(value), sink))
         return false;
-      evaluator.release(store.getValue());
+      evaluator.release(value);
     }
   }
   return true;
 }
-
 
 } // namespace halcyon

@@ -75,9 +75,9 @@ halcyon_view TableWriter::viewOf(Value value,
                                  const cnn::BufferGeometry &geometry) {
   halcyon_view view = {};
   auto type = cast<RankedTensorType>(value.getType());
-  bool bytes = type.getElementType().isInteger(8);
-  unsigned width = bytes ? 1 : 4;
-  view.type_code = bytes ? 1 : 2;
+  unsigned width = cnn::elementBytes(type);
+  Type element = type.getElementType();
+  view.type_code = element.isInteger(8) ? 1 : element.isBF16() ? 3 : 2;
   view.type_bits = width * 8;
   view.rank = geometry.dims.size();
   view.offset = geometry.offset * width;

@@ -39,6 +39,7 @@ enum class NodeKind {
   Assign,
   Return,
   For,
+  Precision,
   ExprStmt,
   Input,
   Output,
@@ -199,6 +200,13 @@ struct ForStmt : NodeOf<Stmt, NodeKind::For> {
   Body body;
 };
 
+/// `precision bf16 { ... }`.
+struct PrecisionStmt : NodeOf<Stmt, NodeKind::Precision> {
+  using NodeOf::NodeOf;
+  Identifier name;
+  Body body;
+};
+
 struct ExprStmt : NodeOf<Stmt, NodeKind::ExprStmt> {
   using NodeOf::NodeOf;
   Expr *value = nullptr;
@@ -244,6 +252,7 @@ struct Definition {
   Identifier name;
   llvm::SMRange range; ///< of its first line
   std::vector<Param> params;
+  std::vector<Argument> properties; ///< of a model: max_error=1e-4
   Body body;               ///< of a block or model
   Expr *formula = nullptr; ///< of an op
   const File *file = nullptr;

@@ -273,6 +273,11 @@ void Printer::print(const Stmt &statement) {
     os << ' ';
     return print(loop.body);
   }
+  case NodeKind::Precision: {
+    auto &block = cast<PrecisionStmt>(statement);
+    os << "precision " << block.name.text << ' ';
+    return print(block.body);
+  }
   case NodeKind::ExprStmt:
     return print(*cast<ExprStmt>(statement).value);
   case NodeKind::Input: {
@@ -320,6 +325,10 @@ void Printer::print(const Definition &definition) {
       }
     });
     os << ')';
+  }
+  for (const Argument &property : definition.properties) {
+    os << ' ' << property.name.text << '=';
+    print(*property.value);
   }
   if (definition.formula) {
     os << " = ";

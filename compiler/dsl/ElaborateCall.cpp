@@ -253,6 +253,7 @@ Value Elaborator::callDefinition(const Definition &definition,
   ++calls;
   {
     llvm::SaveAndRestore enter(frame, &callee);
+    bindProperties(definition);
     execute(definition.body);
   }
   --calls;

@@ -21,6 +21,9 @@ using llvm::SMRange;
 using llvm::StringRef;
 using llvm::Twine;
 
+/// The parameter that no single layer declares.
+static constexpr llvm::StringLiteral kMaxError = "max_error";
+
 /// Sizes, strides and counts beyond this are mistakes, and would overflow.
 static constexpr int64_t maxNumber = int64_t(1) << 24;
 
@@ -56,6 +59,8 @@ private:
   std::optional<std::vector<int64_t>> integers(const LayerParam &param,
                                                const Arg &arg);
   std::optional<int64_t> integer(const Value &value) const;
+  bool bindMaxError(const Arg &arg);
+  bool boundError(llvm::ArrayRef<mlir::Value> results);
   bool reject(const LayerParam &param, const Arg &arg);
   std::string signatureText() const;
   const LayerParam *find(StringRef param) const {
@@ -71,6 +76,7 @@ private:
   cnn::LayerOpInterface::Concept *interface;
   cnn::LayerSignature signature;
   llvm::StringMap<SMRange> places;
+  std::optional<double> maxError;
   bool poisoned = false, reported = false;
 };
 
@@ -342,6 +348,18 @@ bool LayerBinder::bindTensors(const LayerParam &param,
   return fine;
 }
 
+/// Every layer with structure takes it, by name.
+bool LayerBinder::bindMaxError(const Arg &arg) {
+  if (!places.try_emplace(kMaxError, arg.range).second) {
+    elaborator.error(arg.name.range,
+                     "'" + Twine(kMaxError) + "' is given twice");
+    return false;
+  }
+  poisoned |= arg.value.hasPoison();
+  maxError = elaborator.maxError(arg.value, arg.range);
+  return maxError || poisoned;
+}
+
 bool LayerBinder::bind(const std::vector<Arg> &given) {
   const std::vector<LayerParam> &params = signature.params;
   bool fine = true;
@@ -353,6 +371,10 @@ bool LayerBinder::bind(const std::vector<Arg> &given) {
   for (; position < given.size(); ++position) {
     const Arg &arg = given[position];
     const LayerParam *param = nullptr;
+    if (arg.name.text == kMaxError) {
+      fine &= bindMaxError(arg);
+      continue;
+    }
     if (arg.name.text.empty()) {
       if (next == params.size()) {
         elaborator.error(arg.range,
@@ -367,6 +389,7 @@ bool LayerBinder::bind(const std::vector<Arg> &given) {
       std::vector<StringRef> names;
       for (const LayerParam &p : params)
         names.push_back(p.name);
+      names.push_back(kMaxError);
       elaborator.error(arg.name.range,
                        "'" + name + "' has no parameter '" + arg.name.text +
                            "'" + didYouMean(arg.name.text, names),
@@ -414,6 +437,30 @@ mlir::LogicalResult LayerBinder::error(StringRef param, const Twine &message,
   elaborator.error(place == places.end() ? where : place->second, message,
                    std::move(notes));
   return mlir::failure();
+}
+
+/// Gives the layer's operation the bound of the call, or of a model around it.
+bool LayerBinder::boundError(llvm::ArrayRef<mlir::Value> results) {
+  std::optional<double> bound = maxError;
+  if (!bound)
+    bound = elaborator.calledMaxError();
+  if (!bound)
+    return true;
+  bool taken = false;
+  for (mlir::Value result : results) {
+    // A layer that does nothing returns what another one made.
+    mlir::Operation *op = result.getDefiningOp();
+    if (!op || op->getLoc() != loc || !cnn::takesMaxError(op))
+      continue;
+    op->setAttr(cnn::kMaxErrorAttr, builder.getF64FloatAttr(*bound));
+    taken = true;
+  }
+  if (taken || !maxError)
+    return true;
+  elaborator.error(places[kMaxError],
+                   "'" + name + "' is exact in any case: '" + kMaxError +
+                       "' is for layers such as conv and linear");
+  return false;
 }
 
 mlir::Value LayerBinder::weight(StringRef role, llvm::ArrayRef<int64_t> shape) {
@@ -481,6 +528,8 @@ Value LayerBinder::run(const std::vector<Arg> &given) {
     }
     return Value();
   }
+  if (!boundError(*results))
+    return Value();
   std::vector<Value> values;
   for (mlir::Value result : *results) {
     auto type = mlir::cast<mlir::RankedTensorType>(result.getType());

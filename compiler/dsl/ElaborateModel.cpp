@@ -85,6 +85,44 @@ void Elaborator::bindModelParams(const Definition &model, Frame &frame) {
   }
 }
 
+void Elaborator::bindProperties(const Definition &model) {
+  static constexpr StringRef known[] = {"max_error"};
+  for (const Argument &property : model.properties) {
+    StringRef name = property.name.text;
+    if (!llvm::is_contained(known, name))
+      error(property.name.range,
+            "a model has no property '" + name + "'" + didYouMean(name, known));
+    else if (frame->maxError)
+      error(property.name.range, "'" + name + "' is given twice");
+    else
+      frame->maxError = maxError(evaluate(*property.value), property.value->range);
+  }
+}
+
+std::optional<double> Elaborator::maxError(const Value &value, SMRange where) {
+  if (value.hasPoison())
+    return std::nullopt;
+  if (value.isNumber() && value.asReal() >= cnn::kLeastMaxError &&
+      value.asReal() <= cnn::kMostMaxError)
+    return value.asReal();
+  auto number = [](double x) { return valueText(Value::real(x)); };
+  error(where,
+        "'max_error' is a number from " + number(cnn::kLeastMaxError) + " to " +
+            number(cnn::kMostMaxError) +
+            (value.isNumber() ? std::string() : ", not " + kindText(value)),
+        {"it is the largest difference from the exact result, over the largest "
+         "value of the result; " +
+         number(cnn::kDefaultMaxError) + " where nothing is said"});
+  return std::nullopt;
+}
+
+std::optional<double> Elaborator::calledMaxError() const {
+  for (const Frame *at = frame; at && !at->isTop; at = at->caller)
+    if (at->maxError)
+      return at->maxError;
+  return std::nullopt;
+}
+
 /// Options that name no input are mistakes too.
 void Elaborator::checkLeftOver(const Definition &model) {
   std::vector<StringRef> names;
@@ -115,6 +153,10 @@ mlir::OwningOpRef<mlir::ModuleOp> Elaborator::run(const File &file) {
   builder.createBlock(&modelOp.getBody());
 
   bindModelParams(*model, top);
+  bindProperties(*model);
+  if (top.maxError)
+    modelOp->setAttr(cnn::kMaxErrorAttr,
+                     builder.getF64FloatAttr(*top.maxError));
   execute(model->body);
   checkLeftOver(*model);
   bool whole = !top.incomplete && !file.incomplete && !aborted;

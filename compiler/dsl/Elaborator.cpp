@@ -19,7 +19,7 @@ static constexpr int64_t maxElements = int64_t(1) << 31;
 Elaborator::Elaborator(mlir::MLIRContext &context, Diagnostics &diags,
                        const FrontendOptions &options, const File &library)
     : context(context), diags(diags), options(options), library(library),
-      builder(&context) {
+      builder(&context, &marker) {
   context.getOrLoadDialect<cnn::CnnDialect>();
   context.getOrLoadDialect<mlir::arith::ArithDialect>();
   context.getOrLoadDialect<mlir::math::MathDialect>();
@@ -179,6 +179,8 @@ void Elaborator::execute(const Stmt &statement) {
     return executeAssign(llvm::cast<AssignStmt>(statement));
   case NodeKind::For:
     return executeFor(llvm::cast<ForStmt>(statement));
+  case NodeKind::Precision:
+    return executePrecision(llvm::cast<PrecisionStmt>(statement));
   case NodeKind::Input:
     return executeInput(llvm::cast<InputStmt>(statement));
   case NodeKind::Output:
@@ -300,4 +302,26 @@ void Elaborator::executeFor(const ForStmt &statement) {
     assign(targets.back(), item);
     execute(statement.body);
   }
+}
+
+void PrecisionMarker::notifyOperationInserted(mlir::Operation *op,
+                                              mlir::OpBuilder::InsertPoint) {
+  if (precision && llvm::isa<cnn::ComputeOpInterface>(op))
+    op->setAttr(cnn::kPrecisionAttr,
+                mlir::StringAttr::get(op->getContext(),
+                                      cnn::stringifyPrecision(*precision)));
+}
+
+void Elaborator::executePrecision(const PrecisionStmt &statement) {
+  static constexpr StringRef known[] = {"f32", "bf16"};
+  StringRef name = statement.name.text;
+  std::optional<cnn::Precision> asked = cnn::symbolizePrecision(name);
+  if (!asked)
+    error(statement.name.range,
+          "there is no precision '" + name + "'" + didYouMean(name, known),
+          {"layers are stored as f32 or bf16"});
+  auto around = marker.precision;
+  marker.precision = asked;
+  execute(statement.body);
+  marker.precision = around;
 }

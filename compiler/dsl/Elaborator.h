@@ -52,10 +52,20 @@ struct Frame {
   /// A statement did not parse, so that what is missing may be its fault.
   bool incomplete = false;
   bool isTop = false;
+  /// Of a model that states its own.
+  std::optional<double> maxError = {};
   /// Of a model that another one calls.
   std::vector<Arg> inputs = {};
   std::vector<Value> outputs = {};
   llvm::StringSet<> portNames = {};
+};
+
+/// Marks layers as they are made with the precision that is asked for around
+/// them.
+struct PrecisionMarker : mlir::OpBuilder::Listener {
+  void notifyOperationInserted(mlir::Operation *op,
+                               mlir::OpBuilder::InsertPoint) override;
+  std::optional<cnn::Precision> precision;
 };
 
 class Elaborator {
@@ -72,6 +82,12 @@ private:
   // The model and its ports (ElaborateModel.cpp).
   const Definition *chooseModel(const File &file);
   void bindModelParams(const Definition &model, Frame &frame);
+  /// Evaluates what a model states before its body, in its own frame.
+  void bindProperties(const Definition &model);
+  /// The bound of an error; nothing, and reported, where it is wrong.
+  std::optional<double> maxError(const Value &value, llvm::SMRange where);
+  /// The bound of the nearest model that states one and is not the outermost.
+  std::optional<double> calledMaxError() const;
   void checkLeftOver(const Definition &model);
   void executeInput(const InputStmt &statement);
   void executeOutput(const OutputStmt &statement);
@@ -85,6 +101,7 @@ private:
   void execute(const Stmt &statement);
   void executeAssign(const AssignStmt &statement);
   void executeFor(const ForStmt &statement);
+  void executePrecision(const PrecisionStmt &statement);
   void assign(const Pattern &pattern, const Value &value);
   void assign(llvm::ArrayRef<Pattern> patterns, const Value &value,
               llvm::SMRange where);
@@ -173,6 +190,7 @@ private:
   Diagnostics &diags;
   const FrontendOptions &options;
   const File &library;
+  PrecisionMarker marker;
   mlir::OpBuilder builder;
   Frame *frame = nullptr;
   unsigned calls = 0, depth = 0;

@@ -112,6 +112,10 @@ Stmt *Parser::parseStatement() {
     return parseFor();
   if (token.isWord("input") && peek(1).is(Tok::Name))
     return parseInput();
+  if (token.isWord("precision") &&
+      (peek(1).is(Tok::LBrace) ||
+       (peek(1).is(Tok::Name) && peek(2).is(Tok::LBrace))))
+    return parsePrecision();
   if (atOutput())
     return parseOutput();
   return parseAssignmentOrExpression();
@@ -178,6 +182,17 @@ Stmt *Parser::parseFor() {
   if (!expect(Tok::LBrace, "'{'", "and the body of the 'for'"))
     return nullptr;
   return parseBody(statement->body, opening, "'for'") ? statement : nullptr;
+}
+
+Stmt *Parser::parsePrecision() {
+  SMLoc begin = take().begin();
+  auto *statement = make<PrecisionStmt>(previous().range());
+  if (!parseName(statement->name, "f32 or bf16"))
+    return nullptr;
+  statement->range = rangeFrom(begin);
+  const Token &opening = take();
+  return parseBody(statement->body, opening, "'precision'") ? statement
+                                                            : nullptr;
 }
 
 Stmt *Parser::parseInput() {

@@ -207,6 +207,18 @@ bool Parser::parseParams(Definition &definition) {
   return expectClosing(Tok::RParen, opening);
 }
 
+/// `max_error=1e-4`, any number of them, before the body of a model.
+bool Parser::parseProperties(Definition &definition) {
+  while (peek().is(Tok::Name) && peek(1).is(Tok::Assign)) {
+    Argument &property = definition.properties.emplace_back();
+    parseName(property.name, "the name of a property");
+    take();
+    if (!(property.value = parseExpr()))
+      return false;
+  }
+  return true;
+}
+
 bool Parser::parseDefinition(Definition::Kind kind) {
   SMLoc begin = take().begin();
   StringRef what = kind == Definition::Block   ? "block"
@@ -239,6 +251,8 @@ bool Parser::parseDefinition(Definition::Kind kind) {
     return broken();
   }
   result.range = rangeFrom(begin);
+  if (kind == Definition::Model && !parseProperties(result))
+    return broken();
 
   if (kind == Definition::Op) {
     if (peek().is(Tok::LBracket)) {

@@ -37,6 +37,7 @@ private:
   bool parseImport();
   bool parseDefinition(Definition::Kind kind);
   bool parseParams(Definition &definition);
+  bool parseProperties(Definition &definition);
   bool parseTrain();
   void skipItem();
 
@@ -45,6 +46,7 @@ private:
   Stmt *parseStatement();
   Stmt *parseReturn();
   Stmt *parseFor();
+  Stmt *parsePrecision();
   Stmt *parseInput();
   Stmt *parseOutput();
   Stmt *parseAssignmentOrExpression();

@@ -65,6 +65,7 @@ struct FoldBatchNorm : halcyon::impl::FoldBatchNormBase<FoldBatchNorm> {
         result = norm.getX();
       } else {
         result = scaleAndShift(norm.getX(), scale, shift, builder, loc);
+        copyPrecision(norm, result.getDefiningOp());
       }
       norm.getResult().replaceAllUsesWith(result);
       norm.erase();

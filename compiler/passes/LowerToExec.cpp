@@ -133,7 +133,7 @@ void ProgramWriter::placeValues() {
       if (found != homes.end())
         return found->second;
       return {Home::Arena, buffers++,
-              alignUp(4 * cnn::elementsOf(value.getType())), 0};
+              alignUp(cnn::bytesOf(value.getType())), 0};
     };
     if (auto buffer = op.getAttrOfType<IntegerAttr>("buffer")) {
       auto found = shared.find(buffer.getInt());
@@ -164,10 +164,11 @@ Value ProgramWriter::view(Value value, Location loc) {
     cnn::BufferGeometry geometry = cnn::geometryOf(value.getType());
     cnn::LayoutAttr layout = cnn::layoutOf(value.getType());
     if (layout.getOrder() == "nhwc")
-      offset = 4 * home.channel;
+      offset = home.channel;
     else
-      offset = 4 * home.channel / layout.getBlock() *
+      offset = home.channel / layout.getBlock() *
                geometry.dims[layout.isBlocked() ? 3 : 2].stride;
+    offset *= cnn::elementBytes(value.getType());
   }
   if (home.space == Home::Output)
     return exec::OutputOp::create(builder, loc, value.getType(), home.index,
@@ -191,7 +192,7 @@ void ProgramWriter::writeWeights() {
       if (!made || !weights.insert({operand, offset}).second)
         continue;
       exec::StoreOp::create(builder, operand.getLoc(), made, offset);
-      offset = alignUp(offset + 4 * cnn::elementsOf(operand.getType()));
+      offset = alignUp(offset + cnn::bytesOf(operand.getType()));
     }
   program.setWeights(offset);
 }

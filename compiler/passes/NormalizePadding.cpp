@@ -57,8 +57,10 @@ static void padExplicitly(ConvOp conv) {
     return;
   if (llvm::any_of(conv.getPad(), [](int64_t p) { return p != 0; })) {
     OpBuilder builder(conv);
-    conv.getXMutable().assign(PadOp::create(builder, conv.getLoc(), conv.getX(),
-                                            conv.getPad(), conv.getPadMode()));
+    auto pad = PadOp::create(builder, conv.getLoc(), conv.getX(), conv.getPad(),
+                             conv.getPadMode());
+    copyPrecision(conv, pad);
+    conv.getXMutable().assign(pad);
     conv.setPad({0, 0, 0, 0});
   }
   conv.setPadMode(PadMode::zero);

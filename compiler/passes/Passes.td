@@ -153,12 +153,55 @@ def Fuse : Pass<"cnn-fuse", "::halcyon::cnn::ModelOp"> {
   ];
 }
 
+def AssignPrecision
+    : Pass<"cnn-assign-precision", "::halcyon::cnn::ModelOp"> {
+  let summary = "Which values and weights are stored in bf16";
+  let description = [{
+    `cnn.precision` on a layer, or else the option, says how its kernel stores
+    what it writes and its filters: as f32, or rounded to bf16. Inside a kernel
+    everything is f32. Where nothing is said of a layer, the first layer behind
+    an input and the last one before an output stay f32 under bf16, with all
+    that lies between them and the model's border, and so does softmax. A layer
+    stays f32, too, where no kernel computes it in bf16. `cnn.kept_f32` keeps
+    the reason.
+
+    A value is bf16 where the kernel that writes it is, or where all that read
+    it are; what the caller sees is f32. A kernel that cannot read a value as it
+    is stored gets a conversion.
+
+    ```mlir
+    %1 = cnn.fused %x, %w, %b : (...) -> tensor<?x8x6x6xf32> {
+    ^bb0(%0: tensor<?x8x6x6xf32>, %2: tensor<8x8x3x3xf32>, %3: tensor<8xf32>):
+      %4 = cnn.conv %0, %2, %3 {cnn.precision = "bf16"} : (...) -> tensor<?x8x6x6xf32>
+      %5 = cnn.map "relu" %4 : (...) -> tensor<?x8x6x6xf32> { ... }
+      cnn.yield %5 : tensor<?x8x6x6xf32>
+    }
+    ```
+    becomes
+    ```mlir
+    %r = cnn.round %w : tensor<8x8x3x3xf32> to tensor<8x8x3x3xbf16>
+    %1 = cnn.fused %x, %r, %b : (...) -> tensor<?x8x6x6xbf16> {
+    ^bb0(%0: tensor<?x8x6x6xbf16>, %2: tensor<8x8x3x3xbf16>, %3: tensor<8xf32>):
+      %4 = cnn.conv %0, %2, %3 : (...) -> tensor<?x8x6x6xf32>
+      %5 = cnn.map "relu" %4 : (...) -> tensor<?x8x6x6xbf16> { ... }
+      cnn.yield %5 : tensor<?x8x6x6xbf16>
+    }
+    ```
+  }];
+  let options = [
+    Option<"target", "target", "std::string", "\"host\"", "The machine">,
+    Option<"precision", "precision", "std::string", "\"f32\"",
+           "Of layers of which nothing is said: f32 or bf16">
+  ];
+}
+
 def ChooseAlgorithm : Pass<"cnn-choose-algorithm", "::halcyon::cnn::ModelOp"> {
   let summary = "A kernel and its schedule for every group";
   let description = [{
     Asks every kernel of the library whether it computes a group and what it
-    costs on the target, and takes the cheapest. The others' costs, or what
-    rules them out, stay in `reason`.
+    costs on the target, and takes the cheapest whose error is within
+    `cnn.max_error`. The others' costs, or what rules them out, stay in
+    `reason`.
 
     ```mlir
     %1 = cnn.fused %x, %w {reason = "cheapest by the cost model; direct 0.120 ms; ...",

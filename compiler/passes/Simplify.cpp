@@ -55,7 +55,10 @@ static LogicalResult mergePads(PadOp pad, PatternRewriter &rewriter) {
   SmallVector<int64_t> sum;
   for (auto [p, q] : llvm::zip(inner.getPad(), pad.getPad()))
     sum.push_back(p + q);
-  rewriter.replaceOpWithNewOp<PadOp>(pad, inner.getX(), sum, PadMode::zero);
+  auto merged = PadOp::create(rewriter, pad.getLoc(), inner.getX(), sum,
+                              PadMode::zero);
+  copyPrecision(pad, merged);
+  rewriter.replaceOp(pad, merged.getResult());
   return success();
 }
 
@@ -78,7 +81,9 @@ static LogicalResult simplifyPool(Pool pool, PatternRewriter &rewriter) {
   }
   if (pool.getKernel() != mapSize(pool.getX()))
     return failure();
-  rewriter.replaceOpWithNewOp<Global>(pool, pool.getX());
+  DictionaryAttr kept = pool->getDiscardableAttrDictionary();
+  rewriter.replaceOpWithNewOp<Global>(pool, pool.getX())
+      ->setDiscardableAttrs(kept);
   return success();
 }
 
@@ -100,10 +105,13 @@ static LogicalResult simplifyAdaptive(AdaptiveAvgPoolOp pool,
       return failure();
     kernel.push_back(n / cells);
   }
-  rewriter.replaceOpWithNewOp<AvgPoolOp>(
-      pool, pool.getX(), kernel, kernel, ArrayRef<int64_t>{0, 0, 0, 0},
-      ArrayRef<int64_t>{1, 1}, /*ceil=*/false, AutoPad::none,
-      /*count_pad=*/true);
+  DictionaryAttr kept = pool->getDiscardableAttrDictionary();
+  rewriter
+      .replaceOpWithNewOp<AvgPoolOp>(
+          pool, pool.getX(), kernel, kernel, ArrayRef<int64_t>{0, 0, 0, 0},
+          ArrayRef<int64_t>{1, 1}, /*ceil=*/false, AutoPad::none,
+          /*count_pad=*/true)
+      ->setDiscardableAttrs(kept);
   return success();
 }
 
@@ -132,13 +140,15 @@ static LogicalResult poolBeforeConv(AvgPoolOp pool, PatternRewriter &rewriter) {
   if (!conv || !conv->hasOneUse() || !conv.takesPrologue() ||
       !isUnpadded(pool) || all(pool.getStride(), 1))
     return failure();
-  Value pooled = AvgPoolOp::create(
+  auto pooled = AvgPoolOp::create(
       rewriter, pool.getLoc(), conv.getX(), pool.getKernel(), pool.getStride(),
       pool.getPad(), pool.getDilation(), /*ceil=*/false, AutoPad::none,
       pool.getCountPad());
-  Value result = ConvOp::create(rewriter, conv.getLoc(), pooled,
-                                conv.getWeight(), conv.getBias());
-  rewriter.replaceOp(pool, result);
+  pooled->setDiscardableAttrs(pool->getDiscardableAttrDictionary());
+  auto result = ConvOp::create(rewriter, conv.getLoc(), pooled,
+                               conv.getWeight(), conv.getBias());
+  result->setDiscardableAttrs(conv->getDiscardableAttrDictionary());
+  rewriter.replaceOp(pool, result.getResult());
   rewriter.eraseOp(conv);
   return success();
 }

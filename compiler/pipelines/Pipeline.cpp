@@ -20,6 +20,7 @@ void buildGraphPipeline(OpPassManager &module, const PipelineOptions &options) {
   model.addPass(createCanonicalizerPass());
   model.addPass(createCSEPass());
   model.addPass(createFuse());
+  model.addPass(createAssignPrecision({options.target, options.precision}));
 }
 
 void buildKernelPipeline(OpPassManager &module, const PipelineOptions &options) {
@@ -38,6 +39,10 @@ namespace {
 struct PipelineFlags : PassPipelineOptions<PipelineFlags> {
   Option<std::string> target{*this, "target", llvm::cl::desc("The machine"),
                              llvm::cl::init("host")};
+  Option<std::string> precision{*this, "precision",
+                                llvm::cl::desc("Of layers of which nothing is "
+                                               "said: f32 or bf16"),
+                                llvm::cl::init("f32")};
   Option<std::string> algorithm{
       *this, "algorithm", llvm::cl::desc("Take this one wherever it applies")};
 };
@@ -47,7 +52,10 @@ void registerPipelines() {
   PassPipelineRegistration<PipelineFlags>(
       "halcyon-pipeline", "From a model to its program",
       [](OpPassManager &module, const PipelineFlags &flags) {
-        PipelineOptions options{flags.target, flags.algorithm};
+        PipelineOptions options;
+        options.target = flags.target;
+        options.algorithm = flags.algorithm;
+        options.precision = flags.precision;
         buildGraphPipeline(module, options);
         buildKernelPipeline(module, options);
         buildExecPipeline(module, options);

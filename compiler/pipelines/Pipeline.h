@@ -12,10 +12,11 @@ namespace halcyon {
 struct PipelineOptions {
   std::string target = "host"; ///< as findTarget takes it
   std::string algorithm;       ///< taken wherever it applies; empty: by cost
+  std::string precision = "f32"; ///< of layers of which the model says nothing
 };
 
 /// cnn to cnn: one form of padding, norms folded, operations grouped into
-/// kernels.
+/// kernels, what is stored in bf16.
 void buildGraphPipeline(mlir::OpPassManager &module,
                         const PipelineOptions &options);
 

@@ -20,6 +20,16 @@ bool differInLayoutOnly(TypeRange l, TypeRange r) {
   return true;
 }
 
+bool differInStorageOnly(TypeRange l, TypeRange r) {
+  return llvm::all_of_zip(l, r, [](Type a, Type b) {
+           auto s = dyn_cast<RankedTensorType>(a), t = dyn_cast<RankedTensorType>(b);
+           auto isFloat = [](Type type) { return type.isF32() || type.isBF16(); };
+           return s && t && s.getShape() == t.getShape() &&
+                  (s.getElementType() == t.getElementType() ||
+                   (isFloat(s.getElementType()) && isFloat(t.getElementType())));
+         });
+}
+
 RankedTensorType tensorType(MLIRContext *context, ArrayRef<int64_t> shape) {
   SmallVector<int64_t> sizes(shape);
   for (int64_t &size : sizes)
@@ -160,6 +170,22 @@ RankedTensorType withLayout(Type type, LayoutAttr layout) {
   auto tensor = cast<RankedTensorType>(type);
   return RankedTensorType::get(tensor.getShape(), tensor.getElementType(),
                                layout);
+}
+
+Precision precisionOf(Type type) {
+  return cast<RankedTensorType>(type).getElementType().isBF16()
+             ? Precision::bf16
+             : Precision::f32;
+}
+
+RankedTensorType withPrecision(Type type, Precision precision) {
+  auto tensor = cast<RankedTensorType>(type);
+  Builder builder(type.getContext());
+  return RankedTensorType::get(tensor.getShape(),
+                               precision == Precision::bf16
+                                   ? Type(builder.getBF16Type())
+                                   : Type(builder.getF32Type()),
+                               tensor.getEncoding());
 }
 
 int64_t ScheduleAttr::param(StringRef name, int64_t otherwise) const {

@@ -33,8 +33,31 @@ struct Window {
   bool global = false;     ///< reads the whole map
 };
 
+/// Bounds the error of a model, of a layer or of a kernel; see CnnBase.td.
+constexpr llvm::StringLiteral kMaxErrorAttr = "cnn.max_error";
+/// The bound where nothing is said, of layers that store in f32 and of those
+/// that read or store bf16, which itself resolves 4e-3 of a value.
+constexpr double kDefaultMaxError = 1e-3, kDefaultBf16MaxError = 1e-2;
+/// What a bound can be: f32 itself resolves 6e-8 of a value.
+constexpr double kLeastMaxError = 1e-7, kMostMaxError = 1;
+
+/// Whether the operation can have a bound of its own.
+bool takesMaxError(mlir::Operation *op);
+/// Its own bound, or else that of the model that it is in, or the default.
+double maxErrorOf(mlir::Operation *op);
+
+/// What the language asks of a layer: "f32" or "bf16".
+constexpr llvm::StringLiteral kPrecisionAttr = "cnn.precision";
+/// Asks of an operation that stands for a layer what is asked of the layer.
+void copyPrecision(mlir::Operation *from, mlir::Operation *to);
+/// Why a kernel is f32 where bf16 was asked for.
+constexpr llvm::StringLiteral kKeptF32Attr = "cnn.kept_f32";
+
 /// Whether types are pairwise equal but for their encodings.
 bool differInLayoutOnly(mlir::TypeRange l, mlir::TypeRange r);
+/// Whether types are pairwise equal but for their encodings and for being f32
+/// or bf16.
+bool differInStorageOnly(mlir::TypeRange l, mlir::TypeRange r);
 
 /// A tensor of the given logical shape; an outermost -1 is the batch.
 mlir::RankedTensorType tensorType(mlir::MLIRContext *context,
@@ -64,6 +87,13 @@ namespace halcyon::cnn {
 /// The layout of a tensor type; "nchw" without halo where it has no encoding.
 LayoutAttr layoutOf(mlir::Type type);
 mlir::RankedTensorType withLayout(mlir::Type type, LayoutAttr layout);
+
+/// The precision in which a tensor is stored; f32 for what is no bf16.
+Precision precisionOf(mlir::Type type);
+mlir::RankedTensorType withPrecision(mlir::Type type, Precision precision);
+inline bool isBf16(mlir::Type type) {
+  return precisionOf(type) == Precision::bf16;
+}
 
 } // namespace halcyon::cnn
 

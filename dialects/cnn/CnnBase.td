@@ -19,9 +19,15 @@ def Cnn_Dialect : Dialect {
     The batch N may be dynamic; every other size is known. The layers carry the
     names and attributes that they have in the language. A tensor type without
     an encoding is dense and row-major; `#cnn.layout` says how else it lies in
-    memory.
+    memory. An element type of bf16 is one of storage: operations compute in f32
+    and round, to nearest even, what they write.
+
+    `cnn.max_error` (f64), on a model, on a layer with structure or on a
+    `cnn.fused`, bounds what the choice of an algorithm may add to the result:
+    the largest difference from the exact one over the largest value.
   }];
   let useDefaultAttributePrinterParser = 1;
+  let hasOperationAttrVerify = 1;
   let dependentDialects = [
     "::mlir::arith::ArithDialect", "::mlir::math::MathDialect"
   ];
@@ -125,6 +131,11 @@ def Cnn_PadMode : I32EnumAttr<"PadMode", "what a convolution reads outside", [
   let cppNamespace = "::halcyon::cnn";
 }
 
+def Cnn_Precision : I32EnumAttr<"Precision", "how elements are stored", [
+    I32EnumAttrCase<"f32", 0>, I32EnumAttrCase<"bf16", 1>]> {
+  let cppNamespace = "::halcyon::cnn";
+}
+
 def Cnn_AutoPad : I32EnumAttr<"AutoPad", "padding that depends on sizes", [
     I32EnumAttrCase<"none", 0>, I32EnumAttrCase<"same", 1>,
     I32EnumAttrCase<"same_upper", 2>, I32EnumAttrCase<"same_lower", 3>]> {
@@ -182,7 +193,8 @@ def Cnn_WeightOpInterface : OpInterface<"WeightOpInterface"> {
   }];
   let methods = [
     InterfaceMethod<[{
-      Computes the results from the operands, all dense, row-major f32.
+      Computes the results from the operands, all dense, row-major, in f32
+      whatever the precision in which they are stored.
       `results` have their sizes. Must not depend on anything else.}],
       "::mlir::LogicalResult", "evaluate",
       (ins "::llvm::ArrayRef<::llvm::ArrayRef<float>>":$operands,
@@ -254,11 +266,11 @@ class Cnn_Op<string mnemonic, list<Trait> traits = []>
     : Op<Cnn_Dialect, mnemonic, traits>;
 
 /// The result type follows from the operands; types are compatible when they
-/// differ in layout alone.
+/// differ in layout and in the precision that is stored alone.
 def Cnn_InferType : InferTypeOpAdaptorBase<[{
     static bool isCompatibleReturnTypes(::mlir::TypeRange l,
                                         ::mlir::TypeRange r) {
-      return ::halcyon::cnn::differInLayoutOnly(l, r);
+      return ::halcyon::cnn::differInStorageOnly(l, r);
     }
   }]>;
 

@@ -110,4 +110,8 @@ int64_t elementsOf(Type type) {
   return outer.extent == kBatch ? outer.stride : outer.stride * outer.extent;
 }
 
+int64_t elementBytes(Type type) {
+  return cast<RankedTensorType>(type).getElementTypeBitWidth() / 8;
+}
+
 } // namespace halcyon::cnn

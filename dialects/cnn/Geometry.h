@@ -41,6 +41,12 @@ llvm::SmallVector<BufferGeometry> bordersOf(mlir::Type type);
 
 /// Elements of the whole buffer per image (in all, for a weight).
 int64_t elementsOf(mlir::Type type);
+/// Bytes of an element in memory.
+int64_t elementBytes(mlir::Type type);
+/// Bytes of the whole buffer per image (in all, for a weight).
+inline int64_t bytesOf(mlir::Type type) {
+  return elementBytes(type) * elementsOf(type);
+}
 
 /// Channel blocks of a blocked layout: ceil(C / block).
 int64_t blocksOf(mlir::Type type);

@@ -29,6 +29,60 @@ LogicalResult FusedOp::verify() {
   return success();
 }
 
+//===----------------------------------------------------------------------===//
+// Bounds of errors
+//===----------------------------------------------------------------------===//
+
+bool takesMaxError(Operation *op) {
+  if (isa<ModelOp, FusedOp>(op))
+    return true;
+  auto compute = dyn_cast<ComputeOpInterface>(op);
+  return compute && compute.isAnchor() && !compute.movesDataOnly();
+}
+
+double maxErrorOf(Operation *op) {
+  for (Operation *scope = op; scope; scope = scope->getParentOp())
+    if (auto bound = scope->getAttrOfType<FloatAttr>(kMaxErrorAttr))
+      return bound.getValueAsDouble();
+  auto stored = [](TypeRange types) {
+    return llvm::any_of(types, [](Type type) {
+      return isa<RankedTensorType>(type) && isBf16(type);
+    });
+  };
+  return stored(op->getOperandTypes()) || stored(op->getResultTypes())
+             ? kDefaultBf16MaxError
+             : kDefaultMaxError;
+}
+
+void copyPrecision(Operation *from, Operation *to) {
+  if (Attribute precision = from->getAttr(kPrecisionAttr))
+    to->setAttr(kPrecisionAttr, precision);
+}
+
+LogicalResult CnnDialect::verifyOperationAttribute(Operation *op,
+                                                   NamedAttribute attribute) {
+  if (attribute.getName() == kPrecisionAttr) {
+    auto name = dyn_cast<StringAttr>(attribute.getValue());
+    if (isa<ComputeOpInterface>(op) && name &&
+        symbolizePrecision(name.getValue()))
+      return success();
+    return op->emitOpError() << kPrecisionAttr
+                             << " is \"f32\" or \"bf16\", of a layer";
+  }
+  if (attribute.getName() != kMaxErrorAttr)
+    return success();
+  auto bound = dyn_cast<FloatAttr>(attribute.getValue());
+  if (!bound || !bound.getType().isF64() ||
+      !(bound.getValueAsDouble() >= kLeastMaxError &&
+        bound.getValueAsDouble() <= kMostMaxError))
+    return op->emitOpError() << kMaxErrorAttr << " is an f64 from "
+                             << kLeastMaxError << " to " << kMostMaxError;
+  if (!takesMaxError(op))
+    return op->emitOpError() << "has no error that " << kMaxErrorAttr
+                             << " could bound";
+  return success();
+}
+
 void CnnDialect::registerGraphOps() {
   addOperations<
 #define GET_OP_LIST

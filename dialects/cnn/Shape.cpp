@@ -209,7 +209,7 @@ FailureOr<SmallVector<Value>> PadOp::buildLayer(LayerContext &context) {
 
 bool RelayoutOp::movesDataOnly() { return true; }
 LogicalResult RelayoutOp::verify() {
-  if (!differInLayoutOnly(getX().getType(), getType()))
+  if (!differInStorageOnly(getX().getType(), getType()))
     return emitOpError("changes the shape");
   return success();
 }

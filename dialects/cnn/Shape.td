@@ -43,7 +43,7 @@ def Cnn_PadOp : Cnn_Layer<"pad", []> {
 
 def Cnn_RelayoutOp : Cnn_Op<"relayout", [Pure,
     DeclareOpInterfaceMethods<Cnn_ComputeOpInterface, ["movesDataOnly"]>]> {
-  let summary = "The same values in another layout";
+  let summary = "The same values in another layout or precision";
   let arguments = (ins AnyRankedTensor:$x);
   let results = (outs AnyRankedTensor:$result);
   let assemblyFormat = "$x attr-dict `:` type($x) `to` type($result)";

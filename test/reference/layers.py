@@ -38,14 +38,14 @@ class Grid:
             name = f"{name}_{count}"
         self.found.append((name, body, shapes, reference, scale, shift, list(prelude)))
 
-    def cases(self, match=lambda name: True):
+    def cases(self, match=lambda name: True, bf16=False):
         for name, body, shapes, reference, scale, shift, prelude in self.found:
             if not match(name):
                 continue
             seed = zlib.crc32(name.encode())
             draw = np.random.default_rng(seed)
             shapes = [shapes] if isinstance(shapes, tuple) else shapes
-            graph = Graph(name, seed)
+            graph = Graph(name, seed, bf16)
             inputs = [graph.input(parameter, scale * draw.normal(0, 1, (BATCH, *shape)) + shift)
                       for parameter, shape in zip("xyz", shapes)]
             outputs = reference(graph, *inputs)
@@ -513,6 +513,10 @@ def chains(grid):
              lambda g, x: (lambda y: (y, g.maxpool(g.relu(y), 2)))(conv(g, x, 1, 8)))
     grid.add("norm_before_and_after", "y = x -> batchnorm\nreturn (y -> conv(5, 3)) + y", (5, 7, 9),
              lambda g, x: (lambda y: conv(g, y, 1, 5) + y)(norm(g, x)))
+    grid.add("sigmoid_conv_relu", "sigmoid -> conv(17, 3) -> relu", (17, 7, 9),
+             lambda g, x: g.relu(conv(g, g.sigmoid(x), 1, 17)))
+    grid.add("norm_pointwise_before_and_after", "y = x -> batchnorm -> relu\nreturn (y -> conv(5, 1) -> relu) * y",
+             (5, 7, 9), lambda g, x: (lambda y: g.relu(conv(g, y, 1, 5, 1)) * y)(g.relu(norm(g, x))))
     grid.add("concat_result_padded", "y = x -> upsample((1, 2))\nreturn concat(relu(y), y), y -> conv(48, 5)",
              (3, 20, 14), lambda g, x: (lambda y: (g.concat(g.relu(y), y), conv(g, y, 1, 48, 5)))(
                  g.node("Resize", [x, None, g.constant(np.array([1, 1, 1, 2], np.float32))], mode="nearest",
@@ -539,11 +543,11 @@ def chains(grid):
                  g, x, 1, 16, 1, bias=False))), 2, 16, bias=False), 2)), 3, 64, 1, bias=False), 3) + x))
 
 
-def cases(match=lambda name: True):
+def cases(match=lambda name: True, bf16=False):
     grid = Grid()
     for group in (convolutions, transposed, pools, elementwise, dense, resampling, chains):
         group(grid)
-    yield from grid.cases(match)
+    yield from grid.cases(match, bf16)
 
 
 if __name__ == "__main__":
