@@ -70,5 +70,6 @@ class Network:
         found = json.loads(command(self.halcyon, "explain", "--json", self.model, *extra))
         totals = found["totals"]
         moved = sum(kernel["bytes"] for kernel in found["kernels"])
-        return {"flops": totals["flops"], "weights": totals["weight_bytes"], "arena": totals["arena_bytes"],
+        # Weights as the model has them: what an algorithm makes of them may be larger.
+        return {"flops": totals["flops"], "weights": 4 * totals["parameters"], "arena": totals["arena_bytes"],
                 "activations": max(0, moved - totals["weight_bytes"])}
