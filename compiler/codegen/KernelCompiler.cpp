@@ -38,7 +38,8 @@ static unsigned coreCount() {
 }
 
 /// Starts a job in a child process; returns its pid.
-static pid_t start(const ForkedJob &job, unsigned seconds, int &readEnd) {
+static pid_t start(const ForkedJob &job, const KernelCompilerOptions &options,
+                   int &readEnd) {
   int ends[2];
   if (pipe(ends) != 0)
     return -1;
@@ -49,8 +50,8 @@ static pid_t start(const ForkedJob &job, unsigned seconds, int &readEnd) {
     return pid;
   }
   close(ends[0]);
-  signal(SIGINT, SIG_DFL);
-  alarm(seconds);
+  signal(SIGINT, options.stop ? SIG_IGN : SIG_DFL);
+  alarm(options.seconds);
   std::string message = job.run();
   const char *at = message.data();
   size_t left = message.size();
@@ -65,19 +66,21 @@ static pid_t start(const ForkedJob &job, unsigned seconds, int &readEnd) {
   _exit(message.empty() ? 0 : 1);
 }
 
-/// Runs all jobs, `width` at a time. Calls `done` as each ends.
-static bool runJobs(const std::vector<ForkedJob> &jobs, unsigned width,
-                    unsigned seconds, raw_ostream &errors,
-                    function_ref<void(size_t)> done) {
+/// Runs all jobs, `width` at a time, until `ended`, which is told of each what
+/// went wrong, returns false.
+static bool runJobs(const std::vector<ForkedJob> &jobs,
+                    const KernelCompilerOptions &options,
+                    function_ref<bool(size_t, const std::string &)> ended) {
+  const unsigned width = options.jobs ? options.jobs : coreCount();
   std::map<pid_t, Child> running;
   size_t next = 0;
   bool good = true;
   while (next < jobs.size() || !running.empty()) {
     while (next < jobs.size() && running.size() < width && good) {
       int readEnd = -1;
-      pid_t pid = start(jobs[next], seconds, readEnd);
+      pid_t pid = start(jobs[next], options, readEnd);
       if (pid < 0) {
-        errors << "error: can't start a process: " << strerror(errno) << "\n";
+        ended(next, std::string("can't start a process: ") + strerror(errno));
         good = false;
         break;
       }
@@ -89,50 +92,56 @@ static bool runJobs(const std::vector<ForkedJob> &jobs, unsigned width,
     std::vector<pollfd> polls;
     for (auto &[pid, child] : running)
       polls.push_back({child.pipe, POLLIN, 0});
-    poll(polls.data(), polls.size(), 1000);
+    poll(polls.data(), polls.size(), 200);
+    // What has begun ends: killed, it would leave half a file.
+    good &= !options.stop || !options.stop();
     for (auto it = running.begin(); it != running.end();) {
       auto &[pid, child] = *it;
       char buffer[4096];
       pollfd ready = {child.pipe, POLLIN, 0};
-      bool ended = false;
+      bool closed = false;
       while (poll(&ready, 1, 0) > 0) {
         ssize_t count = read(child.pipe, buffer, sizeof buffer);
         if (count <= 0) {
-          ended = true;
+          closed = true;
           break;
         }
         child.message.append(buffer, count);
       }
-      if (!ended) {
+      if (!closed) {
         ++it;
         continue;
       }
       int status = 0;
       waitpid(pid, &status, 0);
       close(child.pipe);
-      const std::string &what = jobs[child.job].what;
-      if (WIFSIGNALED(status)) {
-        errors << "error: " << what << ": "
-               << (WTERMSIG(status) == SIGALRM ? "took too long and was stopped"
-                                               : strsignal(WTERMSIG(status)))
-               << "\n";
-        good = false;
-      } else if (WEXITSTATUS(status) != 0) {
-        errors << "error: " << what << ": " << child.message << "\n";
-        good = false;
-      } else {
-        done(child.job);
-      }
+      std::string error;
+      if (WIFSIGNALED(status))
+        error = WTERMSIG(status) == SIGALRM ? "took too long and was stopped"
+                                            : strsignal(WTERMSIG(status));
+      else if (WEXITSTATUS(status) != 0)
+        error = !child.message.empty()
+                    ? child.message
+                    : "ended with status " + std::to_string(WEXITSTATUS(status));
+      good &= ended(child.job, error);
       it = running.erase(it);
     }
   }
   return good;
 }
 
+static void report(raw_ostream &errors, const ForkedJob &job,
+                   const std::string &error) {
+  errors << "error: " << job.what << ": " << error << "\n";
+}
+
 bool runForked(const std::vector<ForkedJob> &jobs,
                const KernelCompilerOptions &options, raw_ostream &errors) {
-  return runJobs(jobs, options.jobs ? options.jobs : coreCount(),
-                 options.seconds, errors, [](size_t) {});
+  return runJobs(jobs, options, [&](size_t job, const std::string &error) {
+    if (!error.empty())
+      report(errors, jobs[job], error);
+    return error.empty();
+  });
 }
 
 static StringRef extensionOf(KernelOutput output) {
@@ -165,6 +174,8 @@ compileKernels(exec::ProgramOp program, const Target &target,
 
   std::vector<CompiledKernel> result;
   std::vector<ForkedJob> jobs = std::move(others);
+  const size_t firstKernel = jobs.size();
+  std::vector<size_t> compiled; // which result a job behind the others makes
   for (auto kernel : program.getBody().front().getOps<exec::KernelOp>()) {
     std::string text;
     llvm::raw_string_ostream os(text);
@@ -172,9 +183,10 @@ compileKernels(exec::ProgramOp program, const Target &target,
     os << target.halide << (options.asserts ? "asserts" : "");
     std::string path = cachePath(text, extensionOf(options.output));
     bool cached = options.useCache && llvm::sys::fs::exists(path);
-    result.push_back({kernel, path, cached});
+    result.push_back({kernel, path, cached, ""});
     if (cached)
       continue;
+    compiled.push_back(result.size() - 1);
     jobs.push_back({layers.lookup(kernel.getSymName()),
                     [kernel, path, &target, &options] {
                       return lowerKernel(kernel, target, options, path);
@@ -182,13 +194,19 @@ compileKernels(exec::ProgramOp program, const Target &target,
   }
   bool show = options.progress && isatty(STDERR_FILENO);
   size_t finished = 0;
-  bool good = runJobs(jobs, options.jobs ? options.jobs : coreCount(),
-                      options.seconds, errors, [&](size_t) {
-                        ++finished;
-                        if (show)
-                          fprintf(stderr, "\rcompiling kernels: %zu of %zu",
-                                  finished, jobs.size());
-                      });
+  bool good = runJobs(jobs, options, [&](size_t job, const std::string &error) {
+    ++finished;
+    if (show)
+      fprintf(stderr, "\rcompiling kernels: %zu of %zu", finished, jobs.size());
+    if (error.empty())
+      return true;
+    if (options.keepGoing && job >= firstKernel) {
+      result[compiled[job - firstKernel]].error = error;
+      return true;
+    }
+    report(errors, jobs[job], error);
+    return false;
+  });
   if (show && !jobs.empty())
     fprintf(stderr, "\r\033[K");
   if (!good)

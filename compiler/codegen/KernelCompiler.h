@@ -29,6 +29,10 @@ struct KernelCompilerOptions {
   bool progress = false; ///< one line on stderr, where that is a terminal
   KernelOutput output = KernelOutput::Object;
   unsigned seconds = 300; ///< for one kernel, before it is given up
+  /// Leave out kernels that fail: their `error` says why.
+  bool keepGoing = false;
+  /// Asked now and then: true ends it all. Ctrl-C then is the caller's.
+  std::function<bool()> stop;
 };
 
 /// A job that runs in a process of its own beside the kernels'. `run` returns
@@ -47,6 +51,7 @@ struct CompiledKernel {
   exec::KernelOp kernel;
   std::string path; ///< the file with its output
   bool cached = false;
+  std::string error; ///< why there is no file, where the others go on
 };
 
 /// Compiles all kernels of a program, in the program's order, and runs the

@@ -67,7 +67,8 @@ static std::string findIn(const std::vector<std::string> &folders,
 static std::string linkerPath() { return besideUs("bin/ld.lld", HALCYON_LLD); }
 
 std::string linkExecutable(const std::vector<std::string> &objects,
-                           const Target &target, const std::string &output) {
+                           const Target &target, const std::string &output,
+                           StringRef mainLibrary) {
   auto folders = libraryFolders(target);
   std::string missing;
   auto need = [&](StringRef name) {
@@ -93,7 +94,7 @@ std::string linkExecutable(const std::vector<std::string> &objects,
   for (const std::string &folder : folders)
     command.push_back("-L" + folder);
   command.insert(command.end(), objects.begin(), objects.end());
-  for (StringRef name : {"libhalcyon_cli.a", "libhalcyon_runtime.a"})
+  for (StringRef name : {mainLibrary, StringRef("libhalcyon_runtime.a")})
     command.push_back(besideUs("lib/" + name.str(),
                                std::string(HALCYON_RUNTIME_FOLDER) + "/" +
                                    name.str()));

@@ -5,15 +5,19 @@
 
 #include "compiler/targets/Target.h"
 
+#include "llvm/ADT/StringRef.h"
+
 #include <string>
 #include <vector>
 
 namespace halcyon {
 
-/// Links a stand-alone executable from objects, the runtime and its command
-/// line. Written whole or not at all. Returns what went wrong, or nothing.
+/// Links a stand-alone executable from objects, the runtime and the library
+/// with its main program: the command line, if nothing else is said. Written
+/// whole or not at all. Returns what went wrong, or nothing.
 std::string linkExecutable(const std::vector<std::string> &objects,
-                           const Target &target, const std::string &output);
+                           const Target &target, const std::string &output,
+                           llvm::StringRef mainLibrary = "libhalcyon_cli.a");
 
 /// A symbol of the objects or the runtime, and what a library calls it.
 struct ExportedSymbol {

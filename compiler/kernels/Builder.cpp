@@ -24,34 +24,55 @@ static void fix(Halide::OutputImageParam param,
   }
 }
 
-/// Whether a buffer of this type begins at a multiple of 64 bytes. The caller's
+/// The type of a tensor's elements in memory.
+static Halide::Type storedType(RankedTensorType type) {
+  Type element = type.getElementType();
+  return element.isInteger(8) ? Halide::UInt(8)
+         : element.isBF16()   ? Halide::BFloat(16)
+                              : Halide::Float(32);
+}
+
+/// Says at a multiple of how many bytes a buffer of this type begins: a weight
+/// at one of 64, a feature map, which may be a slice, at a block. The caller's
 /// tensors, which are dense, are only as aligned as the caller made them.
-static bool isBlockAligned(Type type) {
+static void align(Halide::OutputImageParam param, Type type) {
   auto tensor = cast<RankedTensorType>(type);
-  return isa_and_nonnull<cnn::PackedAttr>(tensor.getEncoding()) ||
-         (tensor.getRank() == 4 && cnn::layoutOf(type).getBlock() >= 16);
+  if (isa_and_nonnull<cnn::PackedAttr>(tensor.getEncoding()))
+    param.set_host_alignment(64);
+  else if (tensor.getRank() == 4 && cnn::layoutOf(type).getBlock() >= 16)
+    param.set_host_alignment(16 * (int)cnn::elementBytes(type));
 }
 
 KernelBuilder::KernelBuilder(const Group &group, cnn::ScheduleAttr schedule,
-                             const Target &target)
-    : group(group), schedule(schedule), target(target) {
+                             const Target &target, unsigned attempt)
+    : group(group), schedule(schedule), target(target), attempt(attempt) {
   for (auto argument : group.inputs()) {
     auto type = cast<RankedTensorType>(argument.getType());
     cnn::BufferGeometry geometry = cnn::geometryOf(type);
-    Halide::Type element = type.getElementType().isInteger(8)
-                               ? Halide::UInt(8)
-                               : Halide::Float(32);
-    ImageParam param(element, (int)geometry.dims.size(),
+    ImageParam param(storedType(type), (int)geometry.dims.size(),
                      "in" + std::to_string(argument.getArgNumber()));
     fix(param, geometry);
-    if (isBlockAligned(type))
-      param.set_host_alignment(64);
+    align(param, type);
     params.emplace(argument.getAsOpaquePointer(), param);
   }
 }
 
 ImageParam KernelBuilder::input(Value argument) {
   return params.at(argument.getAsOpaquePointer());
+}
+
+Expr KernelBuilder::read(Value argument, ArrayRef<Expr> at) {
+  Expr value = input(argument)(at.vec());
+  if (value.type() != Halide::BFloat(16))
+    return value;
+  // As whole numbers: Halide would move arithmetic before a cast, and round.
+  Expr bits = Halide::reinterpret(Halide::UInt(16), value);
+  return Halide::reinterpret(Halide::Float(32),
+                             Halide::cast(Halide::UInt(32), bits) << 16);
+}
+
+Expr KernelBuilder::factor(Value argument, ArrayRef<Expr> at) {
+  return Halide::cast<float>(input(argument)(at.vec()));
 }
 
 std::vector<Var> KernelBuilder::vars(Type type) const {
@@ -134,7 +155,7 @@ Expr KernelBuilder::load(Value argument, const Point &p, Type at) {
               : Expr(0);
     q.cb = Expr();
   }
-  return input(argument)(coordinates(type, q));
+  return read(argument, coordinates(type, q));
 }
 
 void KernelBuilder::bind(Value anchorResult,
@@ -172,7 +193,19 @@ Expr KernelBuilder::evaluateMap(cnn::MapOp map, const Point &p) {
   return values.lookup(body.getTerminator()->getOperand(0));
 }
 
-Func KernelBuilder::output(unsigned index) {
+Expr KernelBuilder::roundVector(Expr value) const {
+  const Halide::Type bf16 = Halide::BFloat(16);
+  if (!StringRef(target.cpuFeatures).contains("avx512bf16"))
+    return Halide::cast(bf16, value);
+  // Halide rounds by five integer instructions. Its runtime has this function
+  // for one, of vectors of 32: a call with 16 lanes fills half of one.
+  return Halide::reinterpret(
+      bf16, Halide::Internal::Call::make(Halide::UInt(16), "vcvtne2ps2bf16",
+                                         {value},
+                                         Halide::Internal::Call::PureExtern));
+}
+
+Func KernelBuilder::output(unsigned index, bool wholeVectors) {
   Value value = group.outputs()[index];
   Type type = value.getType();
   auto tensor = cast<RankedTensorType>(type);
@@ -184,13 +217,14 @@ Func KernelBuilder::output(unsigned index) {
     if (channels % block)
       e = Halide::select(cb * block + c < channels, e, 0.0f);
   }
-  out(vars(type)) = e;
+  out(vars(type)) = wholeVectors && cnn::isBf16(type)
+                        ? roundVector(e)
+                        : Halide::cast(storedType(tensor), e);
 
   // The kernel computes the interior; the halo is rectangles of their own.
   cnn::BufferGeometry geometry = cnn::interiorOf(type);
   fix(out.output_buffer(), geometry);
-  if (isBlockAligned(type))
-    out.output_buffer().set_host_alignment(64);
+  align(out.output_buffer(), type);
   std::vector<Var> args = vars(type);
   for (auto [var, dim] : llvm::zip(args, geometry.dims))
     if (dim.extent != cnn::kBatch)
@@ -201,6 +235,16 @@ Func KernelBuilder::output(unsigned index) {
   return out;
 }
 
+int KernelBuilder::choose(ArrayRef<int> candidates) {
+  choices = std::max<unsigned>(choices, candidates.size());
+  return candidates[std::min<size_t>(attempt, candidates.size() - 1)];
+}
+
+void KernelBuilder::streamAhead(StreamAhead stream) {
+  if (markStream(stream))
+    streams.push_back(std::move(stream));
+}
+
 Halide::Pipeline KernelBuilder::finish() {
   std::vector<Func> funcs;
   for (auto [index, out] : llvm::enumerate(outputs)) {
@@ -209,14 +253,18 @@ Halide::Pipeline KernelBuilder::finish() {
     for (auto [part, geometry] : llvm::enumerate(cnn::bordersOf(type))) {
       Func border("border" + std::to_string(index) + "_" + std::to_string(part));
       std::vector<Var> args = vars(type);
-      border(args) = 0.0f;
+      border(args) =
+          Halide::cast(storedType(cast<RankedTensorType>(type)), 0.0f);
       fix(border.output_buffer(), geometry);
       if (cnn::layoutOf(type).getOrder() != "nchw")
         border.vectorize(args[0], target.lanes, Halide::TailStrategy::GuardWithIf);
       funcs.push_back(border);
     }
   }
-  return Halide::Pipeline(funcs);
+  Halide::Pipeline pipeline(funcs);
+  if (!streams.empty())
+    pipeline.add_custom_lowering_pass(makeStreamPass(streams));
+  return pipeline;
 }
 
 std::vector<Halide::Argument> KernelBuilder::arguments() {

@@ -10,6 +10,7 @@
 #define HALCYON_COMPILER_KERNELS_BUILDER_H
 
 #include "compiler/kernels/Kernel.h"
+#include "compiler/kernels/StreamAhead.h"
 
 #include "Halide.h"
 
@@ -26,8 +27,9 @@ struct Point {
 
 class KernelBuilder {
 public:
+  /// `attempt`: how many earlier choices were not good, see `choose`.
   KernelBuilder(const Group &group, cnn::ScheduleAttr schedule,
-                const Target &target);
+                const Target &target, unsigned attempt = 0);
 
   const Group &group;
   cnn::ScheduleAttr schedule;
@@ -36,8 +38,14 @@ public:
   /// The pure variables of outputs and stages: lane or channel, x, y, block, n.
   Halide::Var c{"c"}, x{"x"}, y{"y"}, cb{"cb"}, n{"n"};
 
-  /// The buffer of a block argument, with static bounds, strides, alignment.
+  /// The buffer of a block argument, with static bounds, strides, alignment,
+  /// of the type that is stored.
   Halide::ImageParam input(mlir::Value argument);
+  /// Its element at coordinates of the buffer, as f32.
+  Halide::Expr read(mlir::Value argument, llvm::ArrayRef<Halide::Expr> at);
+  /// The same for a factor of a sum over pairs of bf16 (usesPairs), in the form
+  /// that Halide turns into one instruction for two products.
+  Halide::Expr factor(mlir::Value argument, llvm::ArrayRef<Halide::Expr> at);
 
   /// The pure variables of a value's buffer, innermost first, as geometryOf.
   std::vector<Halide::Var> vars(mlir::Type type) const;
@@ -59,10 +67,24 @@ public:
   void bind(mlir::Value anchorResult, std::function<Halide::Expr(const Point &)>);
 
   /// A Func of the group's output number `index`: `at(yielded value)` with
-  /// lanes past the channel count set to zero. Its arguments are `vars`. The
+  /// lanes past the channel count set to zero, rounded to the type that is
+  /// stored. Its arguments are `vars`. The
   /// output buffer has static bounds, strides and alignment. The kernel
-  /// schedules it.
-  Halide::Func output(unsigned index = 0);
+  /// schedules it; `wholeVectors` says that it does so as roundVector wants it.
+  Halide::Func output(unsigned index = 0, bool wholeVectors = false);
+
+  /// `value` as bf16, by the target's instruction where it has one: then the
+  /// Func that it defines must be computed in vectors of whole f32 registers.
+  Halide::Expr roundVector(Halide::Expr value) const;
+
+  /// A number that only the register allocator can judge: the kernel is built
+  /// with the candidates in turn until its hot loop neither copies nor spills.
+  int choose(llvm::ArrayRef<int> candidates);
+  /// How many attempts `choose` has candidates for.
+  unsigned attempts() const { return choices; }
+
+  /// Fetches weights ahead of their use, as `stream` says.
+  void streamAhead(StreamAhead stream);
 
   /// All outputs together with their halos' rectangles, in the order
   /// of the kernel's arguments; called once, after scheduling.
@@ -78,6 +100,8 @@ private:
   std::map<void *, Halide::ImageParam> params;
   std::map<void *, std::function<Halide::Expr(const Point &)>> bound;
   std::vector<Halide::Func> outputs;
+  std::vector<StreamAhead> streams;
+  unsigned attempt, choices = 1;
 };
 
 /// The scalar operation of arith or math as a Halide expression.

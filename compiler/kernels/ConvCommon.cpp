@@ -80,8 +80,8 @@ bool isPlainGroup(const Group &group, bool prologue, std::string &why) {
     return false;
   }
   if (group.outputs().size() != 1 ||
-      !cnn::differInLayoutOnly(group.outputs()[0].getType(),
-                               conv.getResult().getType())) {
+      !cnn::differInStorageOnly(group.outputs()[0].getType(),
+                                conv.getResult().getType())) {
     why = "the output has another shape than the convolution";
     return false;
   }
@@ -98,7 +98,7 @@ Value sourceOf(Value x) {
   if (!map)
     return {};
   for (Value input : map.getInputs())
-    if (cnn::differInLayoutOnly(input.getType(), x.getType()))
+    if (cnn::differInStorageOnly(input.getType(), x.getType()))
       if (Value source = sourceOf(input))
         return source;
   return {};
@@ -111,6 +111,27 @@ LayoutChoice blockedChoice(const Group &group, const Target &target, Value x,
   int number = argumentNumber(x);
   choice.inputs[number] = choice.inputs[number].withHalo(halo);
   return choice;
+}
+
+//===----------------------------------------------------------------------===//
+// Products in bf16
+//===----------------------------------------------------------------------===//
+
+bool usesPairs(const Group &group, const Target &target) {
+  return target.bf16Flops > 0 &&
+         llvm::all_of(group.anchor()->getOperands().take_front(2),
+                      [](Value v) { return cnn::isBf16(v.getType()); });
+}
+
+double productFlops(const Group &group, const Target &target) {
+  return usesPairs(group, target) ? target.bf16Flops : target.flops;
+}
+
+std::string blockTag(const Group &group, const Target &target) {
+  std::string out = std::to_string(target.lanes) + "o";
+  return usesPairs(group, target)
+             ? std::to_string(target.lanes / 2) + "i" + out + "2i"
+             : std::to_string(target.lanes) + "i" + out;
 }
 
 //===----------------------------------------------------------------------===//
@@ -135,31 +156,92 @@ double tileEfficiency(const Target &target, const Tile &tile, int width,
          useful(height, tile.y) * useful(blocks, tile.co);
 }
 
-Tile chooseTile(const Target &target, int width, int height, int blocks,
-                bool coDivides, int maxPixels) {
-  Tile best;
-  int room = target.registers - 1;
+/// Vectors that a tile keeps at once.
+static int registersOf(int co, int pixels) { return co * pixels + co + 1; }
+
+/// All tiles of a map that fit, with their efficiency.
+static void eachTile(const Target &target, int width, int height, int blocks,
+                     bool coDivides, int maxPixels,
+                     llvm::function_ref<void(const Tile &)> take) {
   for (int co = 1; co <= std::min(blocks, 6); ++co) {
     if (coDivides && blocks % co)
       continue;
     for (int x = 1; x <= std::min(width, 28); ++x)
       for (int y = 1; y <= std::min(height, 4); ++y) {
-        if (co * x * y + co + 1 > room || x * y > maxPixels)
+        if (registersOf(co, x * y) >= target.registers || x * y > maxPixels)
           continue;
         Tile tile = {co, x, y};
         tile.efficiency = tileEfficiency(target, tile, width, height, blocks);
-        // Among equals more accumulators, then the wider tile. Rows that lie
-        // a power of two apart share their sets of the cache: 1x1 256x256x32
-        // -> 2 took 1090 us with 7x4 pixels, 900 us with 26x1.
-        auto worth = [](const Tile &t) {
-          return t.efficiency + 0.0005 * t.co * t.x * t.y + 0.0001 * t.x -
-                 0.01 * (t.y - 1);
-        };
-        if (worth(tile) > worth(best))
-          best = tile;
+        take(tile);
       }
   }
+}
+
+/// Among equals more accumulators, then the wider tile. Rows that lie a power
+/// of two apart share their sets of the cache: 1x1 256x256x32 -> 2 took 1090 us
+/// with 7x4 pixels, 900 us with 26x1.
+static double worthOf(const Tile &t) {
+  return t.efficiency + 0.0005 * t.co * t.x * t.y + 0.0001 * t.x -
+         0.01 * (t.y - 1);
+}
+
+Tile chooseTile(const Target &target, int width, int height, int blocks,
+                bool coDivides, int maxPixels) {
+  Tile best;
+  eachTile(target, width, height, blocks, coDivides, maxPixels,
+           [&](const Tile &tile) {
+             if (worthOf(tile) > worthOf(best))
+               best = tile;
+           });
   return best;
+}
+
+SmallVector<Tile> tilesToTry(const Target &target, int width, int height,
+                             int blocks, bool coDivides, int maxPixels) {
+  const size_t most = 24;
+  SmallVector<Tile> tiles;
+  eachTile(target, width, height, blocks, coDivides, maxPixels,
+           [&](const Tile &tile) { tiles.push_back(tile); });
+  llvm::stable_sort(tiles, [](const Tile &a, const Tile &b) {
+    return worthOf(a) > worthOf(b);
+  });
+  llvm::erase_if(tiles, [least = 0.7 * tiles.front().efficiency](const Tile &t) {
+    return t.efficiency < least;
+  });
+  if (tiles.size() > most)
+    tiles.truncate(most);
+  return tiles;
+}
+
+bool tileFits(const Target &target, int co, int pixels, std::string &why) {
+  if (registersOf(co, pixels) <= target.registers)
+    return true;
+  why = "a tile of " + std::to_string(co) + " vectors of channels by " +
+        std::to_string(pixels) + " pixels takes " +
+        std::to_string(registersOf(co, pixels)) + " vector registers of " +
+        std::to_string(target.registers);
+  return false;
+}
+
+SmallVector<int64_t, 8> taskSizes(int units) {
+  SmallVector<int64_t, 8> sizes;
+  for (int parts = 1; parts < 2 * units; parts *= 2)
+    if (int64_t size = ceilDiv(units, parts); !llvm::is_contained(sizes, size))
+      sizes.push_back(size);
+  return sizes;
+}
+
+ScheduleParameter unrollParameter(StringRef name, const Target &target) {
+  return {name, 0, target.lanes, {0}};
+}
+
+bool unrollDivides(const Target &target, int64_t unroll, std::string &why) {
+  if (unroll == 0 || target.lanes % unroll == 0)
+    return true;
+  why = "an unrolling of " + std::to_string(unroll) +
+        " does not divide a vector's " + std::to_string(target.lanes) +
+        " channels";
+  return false;
 }
 
 int tilesPerTask(int size, int tile, int perTask) {
@@ -201,6 +283,19 @@ int divisorUpTo(int n, int limit) {
   return 1;
 }
 
+int unrollOf(KernelBuilder &builder, StringRef name, int lanes,
+             int accumulators) {
+  if (int given = (int)builder.schedule.param(name, 0))
+    return lanes % given ? unrollFactor(lanes, accumulators) : given;
+  SmallVector<int> candidates;
+  for (int n : accumulators > 16 ? std::array{2, 4, 8, 1} : std::array{8, 4, 2, 1})
+    if (lanes % n == 0)
+      candidates.push_back(n);
+  if (candidates.size() == 1)
+    candidates.insert(candidates.begin(), unrollFactor(lanes, accumulators));
+  return builder.choose(candidates);
+}
+
 int unrollFactor(int extent, int accumulators) {
   int wanted = accumulators > 16 ? 4 : 8;
   if (extent <= wanted)
@@ -220,7 +315,7 @@ double convSeconds(const Group &group, const Target &target, double flops,
   double weights = 0;
   for (Value input : group.inputs())
     if (Group::isWeight(input))
-      weights += 4.0 * cnn::elementsOf(input.getType());
+      weights += cnn::bytesOf(input.getType());
   double bytes = groupBytes(group) - weights + extraBytes;
   double held = target.l2 * target.cores;
   double slow = std::max(0.0, bytes - held), fast = bytes - slow;

@@ -49,6 +49,15 @@ LayoutChoice blockedChoice(const Group &group, const Target &target,
 /// of the same shape that its prologue reads.
 mlir::Value sourceOf(mlir::Value x);
 
+/// Whether the anchor's input and weights are bf16 and the target has an
+/// instruction that adds up the products of pairs of channels in f32.
+bool usesPairs(const Group &group, const Target &target);
+/// Operations a second, on one core, of the anchor's products.
+double productFlops(const Group &group, const Target &target);
+/// A block of weights of one tap in memory: channels in, channels out, and,
+/// where the target adds them up, pairs of channels in.
+std::string blockTag(const Group &group, const Target &target);
+
 /// A block of accumulators: blocks of output channels, pixels, rows.
 struct Tile {
   int co = 1, x = 1, y = 1;
@@ -58,6 +67,22 @@ struct Tile {
 /// The tile of least waste for a map of this size.
 Tile chooseTile(const Target &target, int width, int height, int blocks,
                 bool coDivides = false, int maxPixels = 28);
+/// The tiles that a search tries on such a map: the best by their efficiency,
+/// that first.
+llvm::SmallVector<Tile> tilesToTry(const Target &target, int width, int height,
+                                   int blocks, bool coDivides = false,
+                                   int maxPixels = 28);
+/// Whether a tile's accumulators, one row of weights and an input fit the
+/// vector registers; `why` says what they need.
+bool tileFits(const Target &target, int co, int pixels, std::string &why);
+/// Sizes of tasks that cut `units` into 1, 2, 4 ... parts.
+llvm::SmallVector<int64_t, 8> taskSizes(int units);
+/// `unroll_ci` and its like: what divides a vector of channels, 0 for
+/// whatever leaves the accumulators in their registers, see `unrollOf`.
+ScheduleParameter unrollParameter(llvm::StringRef name, const Target &target);
+/// Whether it does, in a schedule.
+bool unrollDivides(const Target &target, int64_t unroll, std::string &why);
+
 /// The fraction of the peak that a tile reaches on such a map.
 double tileEfficiency(const Target &target, const Tile &tile, int width,
                       int height, int blocks);
@@ -79,11 +104,13 @@ inline int ceilDiv(int a, int b) { return (a + b - 1) / b; }
 /// The largest divisor of `n` that is at most `limit`.
 int divisorUpTo(int n, int limit);
 
-/// How often the innermost loop of a reduction is unrolled. Four times with
-/// many accumulators leaves the register allocator copying them where the tile
-/// is odd: 3x3 at 13x13 with 2x13 on Zen 5, LLVM 21: 4 times 71 % of peak,
-/// 2 times 99 %.
-inline int unrollOf(int accumulators) { return accumulators > 16 ? 2 : 8; }
+/// How often the innermost loop of a reduction over `lanes` is unrolled: what
+/// the schedule says under `name`, or else what leaves the accumulators in their
+/// registers. Percent of peak on Zen 5, LLVM 21: 3x3 at 13x13 with a tile of
+/// 2x13 71 for 4 times, 99 for 2 times; 3x3/2 at 28x28 with 2x14 94 for 4
+/// times, 80 for 2 times.
+int unrollOf(KernelBuilder &builder, llvm::StringRef name, int lanes,
+             int accumulators);
 
 /// Unroll factor for a reduction over `extent` lanes.
 int unrollFactor(int extent, int accumulators);

@@ -72,6 +72,26 @@ public:
                          {"rows_per_task", rowsPerTask}});
   }
 
+  SmallVector<ScheduleParameter>
+  parameters(const Group &group, const Target &target) const override {
+    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
+    SmallVector<int64_t, 8> widths;
+    for (int x = std::min(s.ow, 16); x > 0; --x)
+      if (ceilDiv(s.ow, x) != ceilDiv(s.ow, x + 1) || s.ow % x == 0)
+        widths.push_back(x);
+    return {{"tile_x", 1, s.ow, widths},
+            {"tile_y", 1, s.oh, {1, 2, 3, 4}},
+            {"unroll_taps", 0, 1, {0, 1}, /*flag=*/true},
+            {"rows_per_task", 1, s.oh, taskSizes(s.oh)}};
+  }
+
+  bool holds(const Group &group, const Target &target,
+             cnn::ScheduleAttr schedule, std::string &why) const override {
+    return tileFits(target, 1,
+                    int(schedule.param("tile_x") * schedule.param("tile_y")),
+                    why);
+  }
+
   double cost(const Group &group, const Target &target) const override {
     ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
     double vectors = ceilDiv(s.o, target.lanes) * double(target.lanes) / s.o;
@@ -121,13 +141,13 @@ void DepthwiseConv::build(KernelBuilder &b) const {
                             : Expr(0.0f);
   RDom k(0, s.kw, 0, s.kh, "k");
   acc(c, x, y, cb, n) +=
-      b.input(conv.getWeight())(c, k[0], k[1], cb) *
-      b.input(conv.getX())(c, x * s.sw + k[0] * s.dw - s.left,
-                           y * s.sh + k[1] * s.dh - s.top, cb, n);
+      b.read(conv.getWeight(), {c, k[0], k[1], cb}) *
+      b.read(conv.getX(), {c, x * s.sw + k[0] * s.dw - s.left,
+                           y * s.sh + k[1] * s.dh - s.top, cb, n});
   b.bind(conv.getResult(), [=](const Point &p) {
     return acc(p.c, p.x, p.y, p.cb, p.n);
   });
-  Func out = b.output();
+  Func out = b.output(0, /*wholeVectors=*/true);
 
   Var xi("xi"), xo("xo"), yi("yi"), yo("yo"), yt("yt"), t("t");
   out.split(x, xo, xi, tileX, TailStrategy::ShiftInwards)

@@ -68,7 +68,7 @@ public:
     int x = argumentNumber(sourceOf(conv.getX()));
     return cnn::PackedAttr::get(conv.getContext(),
                                 choice.inputs[x].isBlocked()
-                                    ? "OIhw" + v + "i" + v + "o"
+                                    ? "OIhw" + blockTag(group, target)
                                     : "Ohwi" + v + "o");
   }
 
@@ -85,24 +85,74 @@ public:
     bool inputsHot = isInputsHot(group, s, target);
     int rows = ceilDiv(s.oh, tile.y);
     int blocks = ceilDiv(ceilDiv(s.o, target.lanes), tile.co);
-    double seconds = s.flops() / target.flops;
+    double seconds = s.flops() / productFlops(group, target);
     int rowsPerTask =
         unitsPerTask(target, rows, inputsHot ? 1 : blocks, seconds);
     return makeSchedule(conv.getContext(), name(),
                         {{"tile_co", tile.co},
                          {"tile_x", tile.x},
                          {"tile_y", tile.y},
-                         {"unroll_ci", group.hasPrologue()
-                                           ? 8
-                                           : unrollOf(tile.co * tile.x * tile.y)},
+                         {"unroll_ci", 0},
                          {"inputs_hot", inputsHot},
-                         {"rows_per_task", rowsPerTask}});
+                         {"rows_per_task", rowsPerTask},
+                         {"tiles_per_task", 1}});
+  }
+
+  SmallVector<ScheduleParameter>
+  parameters(const Group &group, const Target &target) const override {
+    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
+    int blocks = ceilDiv(s.o, target.lanes);
+    // Computed inputs are always used at once.
+    bool staged = group.hasPrologue();
+    return {{"tile_co", 1, blocks, {}},
+            {"tile_x", 1, s.ow, {}},
+            {"tile_y", 1, s.oh, {}},
+            unrollParameter("unroll_ci", target),
+            {"inputs_hot", staged, 1,
+             staged ? SmallVector<int64_t, 8>{1} : SmallVector<int64_t, 8>{0, 1},
+             /*flag=*/true},
+            {"rows_per_task", 1, s.oh, taskSizes(s.oh)},
+            {"tiles_per_task", 1, blocks, {1, 2, 4}}};
+  }
+
+  bool holds(const Group &group, const Target &target,
+             cnn::ScheduleAttr schedule, std::string &why) const override {
+    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
+    int co = (int)schedule.param("tile_co");
+    if (s.groups > 1 && s.cog / target.lanes % co) {
+      why = "a tile of channels lies in one group";
+      return false;
+    }
+    if (schedule.param("inputs_hot") && schedule.param("tiles_per_task") > 1) {
+      why = "with inputs_hot(yes) a task has all channels: tiles_per_task is 1";
+      return false;
+    }
+    return tileFits(target, co,
+                    int(schedule.param("tile_x") * schedule.param("tile_y")),
+                    why) &&
+           unrollDivides(target, schedule.param("unroll_ci"), why);
+  }
+
+  SmallVector<cnn::ScheduleAttr> space(const Group &group,
+                                       const Target &target) const override {
+    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
+    SmallVector<Assignment> tiles;
+    for (const Tile &tile : tilesToTry(target, s.ow, s.oh,
+                                       ceilDiv(s.cog, target.lanes), s.groups > 1))
+      // Tasks are of whole tiles.
+      for (int64_t rows : taskSizes(ceilDiv(s.oh, tile.y)))
+        tiles.push_back({{"tile_co", tile.co},
+                         {"tile_x", tile.x},
+                         {"tile_y", tile.y},
+                         {"rows_per_task", rows}});
+    return spaceFrom(group, target, tiles);
   }
 
   double cost(const Group &group, const Target &target) const override {
     ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
     double vectors = ceilDiv(s.o, target.lanes) * double(target.lanes) / s.o;
-    return convSeconds(group, target, s.flops() * vectors,
+    double faster = productFlops(group, target) / target.flops;
+    return convSeconds(group, target, s.flops() * vectors / faster,
                        0.96 * tileOf(s, target).efficiency);
   }
 
@@ -134,8 +184,11 @@ private:
   /// weights stay in L2 and the inputs don't, or the inputs are computed here.
   static bool isInputsHot(const Group &group, const ConvShape &s,
                           const Target &target) {
-    double weights = 4.0 * s.o * s.cig * s.kh * s.kw;
-    double inputs = 4.0 * s.c * s.h * s.w;
+    auto conv = group.anchorAs<cnn::ConvOp>();
+    double weights = double(cnn::elementBytes(conv.getWeight().getType())) *
+                     s.o * s.cig * s.kh * s.kw;
+    double inputs = double(cnn::elementBytes(conv.getX().getType())) * s.c *
+                    s.h * s.w;
     return group.hasPrologue() ||
            (weights <= target.l2 / 2 && inputs > target.l2 && s.groups == 1);
   }
@@ -178,34 +231,45 @@ void DirectConv::build(KernelBuilder &b) const {
   const int tileCo = std::min(param(b, defaults, "tile_co"), blocks);
   const int tileX = std::min(param(b, defaults, "tile_x"), s.ow);
   const int tileY = std::min(param(b, defaults, "tile_y"), s.oh);
-  const bool staged = b.group.hasPrologue();
+  const Type sourceType = sourceOf(conv.getX()).getType();
+  const bool planar = !cnn::layoutOf(sourceType).isBlocked();
+  // Pairs of channels in bf16, where an instruction adds up their products;
+  // elsewhere what is stored in bf16 is widened once for a tile of pixels.
+  const bool pairs = usesPairs(b.group, b.target) && !planar;
+  const bool staged = b.group.hasPrologue() ||
+                      (cnn::isBf16(sourceType) && !pairs && !planar);
   const bool inputsHot = param(b, defaults, "inputs_hot") || staged;
   const int rowsPerTask =
       tilesPerTask(s.oh, tileY, param(b, defaults, "rows_per_task"));
-  const int coPerTask = tilesPerTask(blocks, tileCo, 1);
-  const int unroll = param(b, defaults, "unroll_ci");
+  const int coPerTask =
+      tilesPerTask(blocks, tileCo, param(b, defaults, "tiles_per_task"));
   Var c = b.c, x = b.x, y = b.y, cb = b.cb, n = b.n;
   Type type = conv.getResult().getType();
-  bool planar = !cnn::layoutOf(sourceOf(conv.getX()).getType()).isBlocked();
 
   // The algorithm: whole blocks of input channels, then the lanes of the last.
+  // Of 1x1, what is staged are the cells that are read; else all of them.
   Func stage("stage");
-  if (staged)
-    stage(c, x, y, cb, n) =
-        b.at(conv.getX(), {n, cb, c, y * s.sh, x * s.sw});
+  const bool windows = s.kh > 1 || s.kw > 1;
+  if (staged) {
+    Expr value = windows
+                     ? b.at(conv.getX(), {n, cb, c, y, x})
+                     : b.at(conv.getX(), {n, cb, c, y * s.sh - s.top,
+                                          x * s.sw - s.left});
+    if (pairs && s.c % 2)
+      value = Halide::select(cb * v + c < s.c, value, 0.0f);
+    stage(c, x, y, cb, n) = pairs ? b.roundVector(value) : value;
+  }
   auto source = [&](Expr lane, Expr block, Expr kx, Expr ky) -> Expr {
-    if (staged)
-      return stage(lane, x, y, block, n);
+    if (staged && !windows)
+      return Halide::cast<float>(stage(lane, x, y, block, n));
     Expr column = x * s.sw + kx * s.dw - s.left;
     Expr row = y * s.sh + ky * s.dh - s.top;
+    if (staged)
+      return Halide::cast<float>(stage(lane, column, row, block, n));
     if (planar)
-      return b.input(conv.getX())(column, row, block * v + lane, n);
-    return b.input(conv.getX())(lane, column, row, block, n);
-  };
-  auto weight = [&](Expr lane, Expr block, Expr kx, Expr ky) -> Expr {
-    if (planar)
-      return b.input(conv.getWeight())(c, lane, kx, ky, cb);
-    return b.input(conv.getWeight())(c, lane, kx, ky, block, cb);
+      return b.read(conv.getX(), {column, row, block * v + lane, n});
+    SmallVector<Expr> cell = {lane, column, row, block, n};
+    return pairs ? b.factor(conv.getX(), cell) : b.read(conv.getX(), cell);
   };
   Func acc("acc");
   acc(c, x, y, cb, n) = conv.getBias()
@@ -215,22 +279,34 @@ void DirectConv::build(KernelBuilder &b) const {
   const int whole = planar ? 0 : s.cig / v, rest = planar ? s.cig : s.cig % v;
   Expr firstBlock =
       s.groups == 1 ? Expr(0) : cb / (s.cog / v) * (s.cig / v);
-  if (whole) {
-    RDom k(0, v, 0, s.kw, 0, s.kh, 0, whole, "k");
-    acc(c, x, y, cb, n) += weight(k[0], k[3], k[1], k[2]) *
-                           source(k[0], firstBlock + k[3], k[1], k[2]);
+  // Of a pair, the second channel past the last meets a weight of zero.
+  auto sum = [&](int lanes, Expr from, Expr at, int count) {
+    const int pair = pairs ? 2 : 1, first = pairs;
+    Halide::Region region = {
+        {0, ceilDiv(lanes, pair)}, {0, s.kw}, {0, s.kh}, {0, count}};
+    if (pairs)
+      region.insert(region.begin(), {0, 2});
+    RDom k(region, "k");
+    Expr lane = pairs ? k[1] * 2 + k[0] : Expr(k[0]);
+    Expr kx = k[first + 1], ky = k[first + 2], block = k[first + 3];
+    SmallVector<Expr> weight = {c, lane, kx, ky, cb};
+    if (pairs)
+      weight = {k[0], c, k[1], kx, ky, at + block, cb};
+    else if (!planar)
+      weight.insert(weight.begin() + 4, at + block);
+    acc(c, x, y, cb, n) += (pairs ? b.factor(conv.getWeight(), weight)
+                                  : b.read(conv.getWeight(), weight)) *
+                           source(lane, from + block, kx, ky);
     sums.push_back(k);
-  }
-  if (rest) {
-    RDom k(0, rest, 0, s.kw, 0, s.kh, "r");
-    acc(c, x, y, cb, n) += weight(k[0], whole, k[1], k[2]) *
-                           source(k[0], whole, k[1], k[2]);
-    sums.push_back(k);
-  }
+  };
+  if (whole)
+    sum(v, firstBlock, 0, whole);
+  if (rest)
+    sum(rest, whole, whole, 1);
   b.bind(conv.getResult(), [=](const Point &p) {
     return acc(p.c, p.x, p.y, p.cb, p.n);
   });
-  Func out = b.output();
+  Func out = b.output(0, /*wholeVectors=*/true);
 
   // The schedule. Tails shift inwards: they repeat work, and all tiles are
   // whole.
@@ -264,17 +340,34 @@ void DirectConv::build(KernelBuilder &b) const {
   for (auto [index, k] : llvm::enumerate(sums)) {
     auto update = acc.update((int)index);
     std::vector<VarOrRVar> order = {c, cb, x, y};
-    for (int d = 0; d < k.dimensions(); ++d)
+    if (pairs)
+      order.insert(order.begin(), k[0]);
+    for (int d = pairs; d < k.dimensions(); ++d)
       order.push_back(k[d]);
-    update.reorder(order).vectorize(c).unroll(cb).unroll(x).unroll(y);
-    int lanes = index == 0 && whole ? v : rest;
-    int factor = lanes % unroll ? unrollFactor(lanes, tileCo * tileX * tileY)
-                                : unroll;
+    update.reorder(order);
+    if (pairs)
+      update.atomic().vectorize(k[0]);
+    update.vectorize(c).unroll(cb).unroll(x).unroll(y);
+    int steps = index == 0 && whole ? v : rest;
+    if (pairs)
+      steps = ceilDiv(steps, 2);
+    int factor = unrollOf(b, "unroll_ci", steps, tileCo * tileX * tileY);
     if (factor > 1)
-      update.unroll(k[0], factor);
+      update.unroll(k[pairs], factor);
+    if (index == 0 && whole && !inputsHot)
+      b.streamAhead({acc,
+                     {{out, yo, rowsPerTask},
+                      {out, xo, ceilDiv(s.ow, tileX)},
+                      {acc, k[pairs + 3], whole},
+                      {acc, k[pairs + 2], s.kh},
+                      {acc, k[pairs + 1], s.kw}},
+                     b.input(conv.getWeight()),
+                     int(cnn::elementBytes(conv.getWeight().getType())) *
+                         tileCo * whole * v * v * s.kh * s.kw,
+                     coPerTask > 1 ? 1 : b.target.cores});
     // One or two channels leave too little in the innermost loop.
-    if (lanes <= 2 && s.kw > 1 && s.kw <= 7)
-      update.unroll(k[1]);
+    if (steps <= 2 && s.kw > 1 && s.kw <= 7)
+      update.unroll(k[pairs + 1]);
   }
 }
 

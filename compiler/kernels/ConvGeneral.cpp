@@ -77,6 +77,18 @@ public:
           unitsPerTask(target, s.oh, ceilDiv(s.o, target.lanes), seconds)}});
   }
 
+  SmallVector<ScheduleParameter>
+  parameters(const Group &group, const Target &target) const override {
+    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
+    return {{"tile_x", 1, s.ow, {2, 4, 6, 8, 12}},
+            {"rows_per_task", 1, s.oh, taskSizes(s.oh)}};
+  }
+
+  bool holds(const Group &group, const Target &target,
+             cnn::ScheduleAttr schedule, std::string &why) const override {
+    return tileFits(target, 1, (int)schedule.param("tile_x"), why);
+  }
+
   double cost(const Group &group, const Target &target) const override {
     ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
     double vectors = ceilDiv(s.o, target.lanes) * double(target.lanes) / s.o;
@@ -150,8 +162,9 @@ void GeneralConv::build(KernelBuilder &b) const {
   Expr source = b.at(conv.getX(), at);
   if (there.defined())
     source = Halide::select(there, source, 0.0f);
-  Expr weight = blockedOut ? b.input(conv.getWeight())(c, k[0], k[1], k[2], cb)
-                           : b.input(conv.getWeight())(k[0], k[1], k[2], c);
+  Expr weight = blockedOut
+                    ? b.read(conv.getWeight(), {c, k[0], k[1], k[2], cb})
+                    : b.read(conv.getWeight(), {k[0], k[1], k[2], c});
   std::vector<Var> args = b.vars(b.group.outputs()[0].getType());
   std::vector<Expr> place(args.begin(), args.end());
   Func acc("acc");
@@ -163,7 +176,7 @@ void GeneralConv::build(KernelBuilder &b) const {
   b.bind(conv.getResult(), [=, &b](const Point &p) {
     return acc(b.coordinates(b.group.outputs()[0].getType(), p));
   });
-  Func out = b.output();
+  Func out = b.output(0, /*wholeVectors=*/blockedOut);
 
   // The schedule.
   Var xi("xi"), xo("xo"), yt("yt"), yi("yi"), t("t");

@@ -80,8 +80,34 @@ public:
     return makeSchedule(conv.getContext(), name(),
                         {{"tile_co", tile.co},
                          {"tile_x", tile.x},
-                         {"unroll_k", unrollOf(tile.co * tile.x)},
+                         {"unroll_k", 0},
                          {"rows", rows}});
+  }
+
+  SmallVector<ScheduleParameter>
+  parameters(const Group &group, const Target &target) const override {
+    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
+    return {{"tile_co", 1, ceilDiv(s.cog, target.lanes), {}},
+            {"tile_x", 1, s.ow, {}},
+            unrollParameter("unroll_k", target),
+            {"rows", 1, s.oh, taskSizes(s.oh)}};
+  }
+
+  bool holds(const Group &group, const Target &target,
+             cnn::ScheduleAttr schedule, std::string &why) const override {
+    return tileFits(target, (int)schedule.param("tile_co"),
+                    (int)schedule.param("tile_x"), why) &&
+           unrollDivides(target, schedule.param("unroll_k"), why);
+  }
+
+  SmallVector<cnn::ScheduleAttr> space(const Group &group,
+                                       const Target &target) const override {
+    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
+    SmallVector<Assignment> tiles;
+    for (const Tile &tile :
+         tilesToTry(target, s.ow, 1, ceilDiv(s.cog, target.lanes), s.groups > 1))
+      tiles.push_back({{"tile_co", tile.co}, {"tile_x", tile.x}});
+    return spaceFrom(group, target, tiles);
   }
 
   double cost(const Group &group, const Target &target) const override {
@@ -118,24 +144,23 @@ void Im2colConv::build(KernelBuilder &b) const {
   const int tileCo = std::min(param(b, defaults, "tile_co"), groupBlocks);
   const int tileX = std::min(param(b, defaults, "tile_x"), s.ow);
   const int rows = std::min(param(b, defaults, "rows"), s.oh);
-  const int unroll = param(b, defaults, "unroll_k");
   const bool planar = !cnn::layoutOf(conv.getX().getType()).isBlocked();
   const bool few = s.cig < v; // a run is of channels, not of whole vectors
   const int lanes = few ? s.cig : v, inBlocks = few ? 1 : ceilDiv(s.cig, v);
   Var c = b.c, x = b.x, y = b.y, cb = b.cb, n = b.n;
   Var lane("lane"), kx("kx"), ky("ky"), kb("kb"), g("g");
   Type type = conv.getResult().getType();
-  Halide::ImageParam in = b.input(conv.getX()), w = b.input(conv.getWeight());
 
   // The algorithm.
   Func packed("im2col");
   Expr column = x * s.sw + kx * s.dw - s.left;
   Expr row = y * s.sh + ky * s.dh - s.top;
   packed(lane, kx, ky, kb, x, y, g, n) =
-      planar ? in(column, row, lane, n)
-             : in(lane, column, row, g * inBlocks + kb, n);
+      b.read(conv.getX(),
+             planar ? SmallVector<Expr>{column, row, lane, n}
+                    : SmallVector<Expr>{lane, column, row, g * inBlocks + kb, n});
   // One dimension over the run, as it lies in memory.
-  const int inner = lanes % unroll == 0 ? unroll : unrollFactor(lanes, tileCo * tileX);
+  const int inner = unrollOf(b, "unroll_k", lanes, tileCo * tileX);
   RDom k(0, lanes, 0, s.kw * s.kh * inBlocks, "k");
   Expr tap = k[1] % (s.kw * s.kh), block = k[1] / (s.kw * s.kh);
   Expr group = s.groups == 1 ? Expr(0) : cb / groupBlocks;
@@ -143,14 +168,16 @@ void Im2colConv::build(KernelBuilder &b) const {
   acc(c, x, y, cb, n) = conv.getBias()
                             ? b.load(conv.getBias(), {n, cb, c, y, x}, type)
                             : Expr(0.0f);
-  Expr weight = few ? w(c, k[0], tap % s.kw, tap / s.kw, cb)
-                    : w(c, k[0], tap % s.kw, tap / s.kw, block, cb);
+  SmallVector<Expr> filter = {c, k[0], tap % s.kw, tap / s.kw, cb};
+  if (!few)
+    filter.insert(filter.begin() + 4, block);
+  Expr weight = b.read(conv.getWeight(), filter);
   acc(c, x, y, cb, n) +=
       weight * packed(k[0], tap % s.kw, tap / s.kw, block, x, y, group, n);
   b.bind(conv.getResult(), [=](const Point &p) {
     return acc(p.c, p.x, p.y, p.cb, p.n);
   });
-  Func out = b.output();
+  Func out = b.output(0, /*wholeVectors=*/true);
 
   // The schedule.
   Var xi("xi"), xo("xo"), yo("yo"), yt("yt"), cbi("cbi"), cbo("cbo"), cg("cg"),

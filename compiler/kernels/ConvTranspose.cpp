@@ -15,6 +15,7 @@ using namespace mlir;
 using Halide::Expr;
 using Halide::Func;
 using Halide::RDom;
+using Halide::RVar;
 using Halide::TailStrategy;
 using Halide::Var;
 using Halide::VarOrRVar;
@@ -63,8 +64,10 @@ public:
     std::string v = std::to_string(target.lanes);
     if (isGeneral(ConvShape::of(conv), target))
       return {};
-    return cnn::PackedAttr::get(conv.getContext(),
-                                "IOhw" + v + "o" + v + "i");
+    std::string block = v + "o" + v + "i";
+    if (usesPairs(group, target))
+      block = std::to_string(target.lanes / 2) + "o" + v + "i2o";
+    return cnn::PackedAttr::get(conv.getContext(), "IOhw" + block);
   }
 
   // Zen 5, two threads, percent of peak: 2x2/2 from 16x16x512 94, 32x32x256 91,
@@ -82,15 +85,49 @@ public:
     int perTask = std::max(1, std::min(rows, int(target.l2 / 2 / row)));
     int parts = ceilDiv(ceilDiv(s.o, target.lanes), tile.co);
     perTask = std::min(perTask, unitsPerTask(target, rows, parts,
-                                             s.flops() / target.flops));
+                                             s.flops() /
+                                                 productFlops(group, target)));
     // Whole groups of rows, so that none is repeated.
     if (s.oh % s.sh == 0)
       perTask = divisorUpTo(rows, perTask);
     return makeSchedule(conv.getContext(), name(),
                         {{"tile_co", tile.co},
                          {"tile_x", tile.x},
-                         {"unroll_ci", unrollOf(tile.co * tile.x)},
+                         {"unroll_ci", 0},
                          {"rows", perTask}});
+  }
+
+  SmallVector<ScheduleParameter>
+  parameters(const Group &group, const Target &target) const override {
+    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvTransposeOp>());
+    int rows = ceilDiv(s.oh, s.sh);
+    return {{"tile_co", 1, ceilDiv(s.cog, target.lanes), {}},
+            {"tile_x", 1, columnsOf(s), {}},
+            unrollParameter("unroll_ci", target),
+            {"rows", 1, rows, taskSizes(rows)}};
+  }
+
+  bool holds(const Group &group, const Target &target,
+             cnn::ScheduleAttr schedule, std::string &why) const override {
+    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvTransposeOp>());
+    int co = (int)schedule.param("tile_co");
+    if (s.groups > 1 && ceilDiv(s.cog, target.lanes) % co) {
+      why = "a tile of channels lies in one group";
+      return false;
+    }
+    return tileFits(target, co, (int)schedule.param("tile_x"), why) &&
+           unrollDivides(target, schedule.param("unroll_ci"), why);
+  }
+
+  SmallVector<cnn::ScheduleAttr> space(const Group &group,
+                                       const Target &target) const override {
+    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvTransposeOp>());
+    SmallVector<Assignment> tiles;
+    for (const Tile &tile :
+         tilesToTry(target, columnsOf(s), 1, ceilDiv(s.cog, target.lanes),
+                    s.groups > 1))
+      tiles.push_back({{"tile_co", tile.co}, {"tile_x", tile.x}});
+    return spaceFrom(group, target, tiles);
   }
 
   double cost(const Group &group, const Target &target) const override {
@@ -98,6 +135,8 @@ public:
     ConvShape s = ConvShape::of(conv);
     double vectors = ceilDiv(s.o, target.lanes) * double(target.lanes) / s.o;
     double flops = cast<cnn::ComputeOpInterface>(*conv).getFlops();
+    if (!isGeneral(s, target))
+      flops *= target.flops / productFlops(group, target);
     return convSeconds(group, target, flops * vectors,
                        isGeneral(s, target) ? 0.05 : 0.8);
   }
@@ -125,11 +164,11 @@ void TransposedConv::build(KernelBuilder &b) const {
   const int v = b.target.lanes;
   cnn::ScheduleAttr defaults = schedule(b.group, b.target);
   const bool general = isGeneral(s, b.target);
+  const bool pairs = !general && usesPairs(b.group, b.target);
   const int blocks = ceilDiv(s.o, v);
   const int tileCo = std::min(param(b, defaults, "tile_co"), blocks);
   const int tileX = std::min(param(b, defaults, "tile_x"), columnsOf(s));
   const int rows = std::clamp(param(b, defaults, "rows"), 1, std::max(1, s.oh / s.sh));
-  const int unroll = param(b, defaults, "unroll_ci");
   Var c = b.c, x = b.x, y = b.y, cb = b.cb, n = b.n;
   Var q("q"), r("r"), u("u"), w("w");
   Type type = conv.getResult().getType();
@@ -162,27 +201,42 @@ void TransposedConv::build(KernelBuilder &b) const {
       conv.getBias() ? b.load(conv.getBias(), {n, cb, c, r, q}, type)
                      : Expr(0.0f);
   SmallVector<RDom> sums;
+  // Of a pair, the second channel past the last meets a weight of zero.
   auto add = [&](int lanes, int count, Expr firstBlock) {
-    RDom k(0, lanes, 0, ax.taps(), 0, ay.taps(), 0, count, "k");
-    k.where(ax.reaches(k[1], u) && ay.reaches(k[2], w));
-    Expr column = ax.from(k[1], u, q), row = ay.from(k[2], w, r);
-    Expr tapX = ax.tap(k[1], u), tapY = ay.tap(k[2], w);
+    Halide::Region region = {{0, pairs ? ceilDiv(lanes, 2) : lanes},
+                             {0, ax.taps()},
+                             {0, ay.taps()},
+                             {0, count}};
+    if (pairs)
+      region.insert(region.begin(), {0, 2});
+    RDom k(region, "k");
+    RVar step = k[pairs], kx = k[pairs + 1], ky = k[pairs + 2];
+    k.where(ax.reaches(kx, u) && ay.reaches(ky, w));
+    Expr column = ax.from(kx, u, q), row = ay.from(ky, w, r);
+    Expr tapX = ax.tap(kx, u), tapY = ay.tap(ky, w);
     if (general) {
       // The channel of the output in its group, and the group's inputs.
       Expr channel = Halide::min(cb * v + c, s.o - 1);
       Expr in = channel / s.cog * s.cig + k[0];
       acc(c, q, u, r, w, cb, n) +=
-          b.input(conv.getWeight())(tapX, tapY, channel % s.cog, in) *
-          b.input(conv.getX())(in % v, column, row, in / v, n);
+          b.read(conv.getWeight(), {tapX, tapY, channel % s.cog, in}) *
+          b.read(conv.getX(), {in % v, column, row, in / v, n});
     } else {
-      Expr block = firstBlock + k[3];
+      Expr block = firstBlock + k[pairs + 3];
       // Whose group the output's block is in, and its place there.
       Expr inGroup = s.groups == 1 ? Expr(cb) : cb % (s.cog / v);
       Expr group = s.groups == 1 ? Expr(0) : cb / (s.cog / v) * (s.cig / v);
-      acc(c, q, u, r, w, cb, n) +=
-          b.input(conv.getWeight())(c, k[0], tapX, tapY, group + block,
-                                    inGroup) *
-          b.input(conv.getX())(k[0], column, row, group + block, n);
+      if (pairs)
+        acc(c, q, u, r, w, cb, n) +=
+            b.factor(conv.getWeight(), {k[0], c, step, tapX, tapY,
+                                        group + block, inGroup}) *
+            b.factor(conv.getX(),
+                     {step * 2 + k[0], column, row, group + block, n});
+      else
+        acc(c, q, u, r, w, cb, n) +=
+            b.read(conv.getWeight(),
+                   {c, step, tapX, tapY, group + block, inGroup}) *
+            b.read(conv.getX(), {step, column, row, group + block, n});
     }
     sums.push_back(k);
   };
@@ -201,7 +255,7 @@ void TransposedConv::build(KernelBuilder &b) const {
     return phases(p.c, column / s.sw, column % s.sw, row / s.sh, row % s.sh,
                   p.cb, p.n);
   });
-  Func out = b.output();
+  Func out = b.output(0, /*wholeVectors=*/true);
 
   Var xi("xi"), xo("xo"), yi("yi"), yt("yt"), cbi("cbi"), cbo("cbo"), t("t"),
       qo("qo"), qi("qi"), bi("bi"), bo("bo");
@@ -228,14 +282,20 @@ void TransposedConv::build(KernelBuilder &b) const {
   for (auto [index, k] : llvm::enumerate(sums)) {
     auto update = acc.update((int)index);
     std::vector<VarOrRVar> order = {c, cb, q};
-    for (int d = 0; d < k.dimensions(); ++d)
+    if (pairs)
+      order.insert(order.begin(), k[0]);
+    for (int d = pairs; d < k.dimensions(); ++d)
       order.push_back(k[d]);
-    update.reorder(order).vectorize(c).unroll(cb).unroll(q);
+    update.reorder(order);
+    if (pairs)
+      update.atomic().vectorize(k[0]);
+    update.vectorize(c).unroll(cb).unroll(q);
     int lanes = general ? s.cig : index == 0 && s.cig / v ? v : s.cig % v;
-    int factor =
-        lanes % unroll ? unrollFactor(lanes, tileCo * tileX) : unroll;
+    if (pairs)
+      lanes = ceilDiv(lanes, 2);
+    int factor = unrollOf(b, "unroll_ci", lanes, tileCo * tileX);
     if (!general && factor > 1)
-      update.unroll(k[0], factor);
+      update.unroll(k[pairs], factor);
   }
 }
 

@@ -56,7 +56,7 @@ public:
         .vectorize(cell, b.target.lanes, guard)
         .fuse(b.c, b.n, rows)
         .split(rows, task, rows,
-               rowsPerTask(b.target, rowBytes, (double)from.getDimSize(1)), guard)
+               rowsPerTask(b, rowBytes, (double)from.getDimSize(1)), guard)
         .parallel(task);
   }
 };

@@ -101,7 +101,7 @@ public:
       return whole(args);
     });
 
-    int perTask = rowsPerTask(b.target, 4.0 * height * width,
+    int perTask = rowsPerTask(b, 4.0 * height * width,
                               (double)from.getDimSize(1));
     auto guard = TailStrategy::GuardWithIf;
     Var task("task"), block("block"), lane("lane");

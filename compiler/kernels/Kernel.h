@@ -54,6 +54,22 @@ struct LayoutChoice {
   llvm::SmallVector<cnn::LayoutAttr> inputs, outputs;
 };
 
+/// A parameter of a kernel's schedules, for one group on one target.
+struct ScheduleParameter {
+  llvm::StringRef name;                 ///< "tile_x"
+  int64_t least = 0, most = 0;          ///< what may be written
+  llvm::SmallVector<int64_t, 8> values; ///< what is worth trying
+  bool flag = false;                    ///< yes or no, not a number
+};
+
+/// The term and the key that a parameter's name stands for in a schedule file:
+/// "tile_x" is tile(x=...), "rows_per_task" rows_per_task(...), without a key.
+std::pair<llvm::StringRef, llvm::StringRef> splitParameter(llvm::StringRef name);
+
+/// Whether one of `known` has this name and may have this value.
+bool checkParameter(llvm::ArrayRef<ScheduleParameter> known,
+                    llvm::StringRef name, int64_t value, std::string &why);
+
 /// An algorithm.
 class Kernel {
 public:
@@ -82,6 +98,37 @@ public:
   virtual cnn::ScheduleAttr schedule(const Group &group,
                                      const Target &target) const = 0;
 
+  /// What its schedules consist of, in the order in which a person reads them.
+  /// The default: the parameters of `schedule`, with no other values.
+  virtual llvm::SmallVector<ScheduleParameter>
+  parameters(const Group &group, const Target &target) const;
+
+  /// Whether values, each in its range, hold together; `why` says why not, in
+  /// the user's terms.
+  virtual bool holds(const Group &group, const Target &target,
+                     cnn::ScheduleAttr schedule, std::string &why) const {
+    return true;
+  }
+
+  /// The schedules that a search tries: all of them hold, the default is first,
+  /// the order is fixed.
+  virtual llvm::SmallVector<cnn::ScheduleAttr>
+  space(const Group &group, const Target &target) const;
+
+  /// Whether a schedule that somebody wrote, with any parameters, can run this
+  /// group. A parameter that it leaves out has its default.
+  bool checkSchedule(const Group &group, const Target &target,
+                     cnn::ScheduleAttr schedule, std::string &why) const;
+
+  /// The schedule with all of its parameters, those left out by default.
+  cnn::ScheduleAttr completeSchedule(const Group &group, const Target &target,
+                                     cnn::ScheduleAttr schedule) const;
+
+  /// The largest difference from exact results over the largest of them, to be
+  /// expected of this algorithm. What a precision asks for (values stored in
+  /// fewer bits) is no error. The default: sums in f32, one term after another.
+  virtual double error(const Group &group, const Target &target) const;
+
   /// Seconds for one image on all of the target's cores.
   virtual double cost(const Group &group, const Target &target) const = 0;
 
@@ -95,6 +142,16 @@ public:
 
   /// Makes the Halide pipeline. Types in the group have their final layouts.
   virtual void build(KernelBuilder &builder) const = 0;
+
+protected:
+  /// The beginning of a schedule: parameters and their values.
+  using Assignment = llvm::SmallVector<std::pair<llvm::StringRef, int64_t>>;
+
+  /// `space` from these beginnings: each with all values of the other
+  /// parameters, as far as they hold.
+  llvm::SmallVector<cnn::ScheduleAttr>
+  spaceFrom(const Group &group, const Target &target,
+            llvm::ArrayRef<Assignment> beginnings) const;
 };
 
 /// All kernels, in a fixed order.
@@ -116,6 +173,15 @@ template <typename K> struct RegisterKernel {
 /// in `halo` get that halo.
 LayoutChoice uniformLayout(const Group &group, llvm::StringRef order);
 
+/// The layouts of a choice as a schedule file has them: "nchw16c" where all
+/// values have one order, "nchw -> nchw16c" where what is read has another than
+/// what is written, empty where nothing has an order.
+std::string layoutText(const LayoutChoice &choice);
+/// Those of a kernel's layouts that `text` asks for: the ones of that text, or
+/// else the ones that write that order.
+llvm::SmallVector<LayoutChoice> layoutsFor(llvm::ArrayRef<LayoutChoice> choices,
+                                           llvm::StringRef text);
+
 /// `{name, {key = value, ...}}` as a schedule.
 cnn::ScheduleAttr
 makeSchedule(mlir::MLIRContext *context, llvm::StringRef name,
@@ -125,6 +191,16 @@ makeSchedule(mlir::MLIRContext *context, llvm::StringRef name,
 /// against bytes at the rate of the level that holds them.
 double rooflineSeconds(const Target &target, double flops, double bytes,
                        double efficiency);
+
+/// The error of sums of `terms` products in f32: measured, with a margin.
+double sumError(double terms);
+/// Terms of the sum that an element of the anchor's result is.
+double groupTerms(const Group &group);
+
+/// "1.9e-5": an error or its bound, rounded up to three digits.
+std::string errorText(double error);
+/// "error 1.9e-4 beyond max_error 1e-5": why an algorithm is ruled out.
+std::string beyondMaxError(double error, double maxError);
 
 /// Bytes of all inputs and outputs of the group per image, weights included.
 double groupBytes(const Group &group);

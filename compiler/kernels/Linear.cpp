@@ -1,5 +1,6 @@
 //===- Linear.cpp - Dense layers ------------------------------------------===//
 
+#include "compiler/kernels/ConvCommon.h"
 #include "compiler/kernels/Loops.h"
 #include "dialects/cnn/Support.h"
 
@@ -58,13 +59,28 @@ public:
                          {"tile_o", tileO}});
   }
 
+  SmallVector<ScheduleParameter>
+  parameters(const Group &group, const Target &target) const override {
+    auto op = group.anchorAs<cnn::LinearOp>();
+    int64_t panels = llvm::divideCeil(cnn::sizeOf(op.getWeight(), 0), target.lanes);
+    return {{"tile_o", 1, std::min<int64_t>(panels, 6), {1, 2, 3, 4, 6}},
+            {"tile_n", 1, 28, {1, 4, 6, 8, 12}},
+            {"sums", 1, 16, {1, 2, 4, 8}},
+            {"task_o", 1, panels, {1, 2, 4, 8, 16, 32}}};
+  }
+
+  bool holds(const Group &group, const Target &target,
+             cnn::ScheduleAttr schedule, std::string &why) const override {
+    return tileFits(target, (int)schedule.param("tile_o"),
+                    (int)schedule.param("tile_n"), why);
+  }
+
   void build(KernelBuilder &b) const override {
     auto op = b.group.anchorAs<cnn::LinearOp>();
     int lanes = b.target.lanes;
     int outputs = (int)cnn::sizeOf(op.getWeight(), 0);
     int features = (int)cnn::sizeOf(op.getWeight(), 1);
     auto guard = TailStrategy::GuardWithIf;
-    Halide::ImageParam weight = b.input(op.getWeight());
 
     // What comes before the layer is computed once, not once per output.
     Func x("x");
@@ -82,7 +98,7 @@ public:
     RDom tail(0, std::max(1, features % sums), "tail");
     auto add = [&](RVar index, Expr feature) {
       part(b.c, index, b.cb, b.n) +=
-          weight(b.c, feature, b.cb) * x(feature, b.n);
+          b.read(op.getWeight(), {b.c, feature, b.cb}) * x(feature, b.n);
     };
     bool whole = features >= sums, rest = features % sums != 0;
     if (whole)
@@ -97,8 +113,9 @@ public:
     Expr batch = batchOf(b);
     RDom r(0, features, "r");
     tile(b.c, b.cb, b.n) = 0.0f;
-    tile(b.c, b.cb, b.n) += weight(b.c, r, Halide::min(b.cb, panels - 1)) *
-                            x(r, Halide::min(b.n, batch - 1));
+    tile(b.c, b.cb, b.n) +=
+        b.read(op.getWeight(), {b.c, r, Halide::min(b.cb, panels - 1)}) *
+        x(r, Halide::min(b.n, batch - 1));
 
     b.bind(op.getResult(), [&, op](const Point &p) mutable {
       Expr lane = p.c % lanes, panel = p.c / lanes, total;

@@ -88,17 +88,17 @@ double rowBytesOf(const KernelBuilder &builder, Type type) {
   double bytes = 0;
   for (Value input : builder.group.inputs())
     if (!Group::isWeight(input))
-      bytes += 4.0 * (double)cnn::elementsOf(input.getType());
+      bytes += (double)cnn::bytesOf(input.getType());
   for (Value output : builder.group.outputs())
-    bytes += 4.0 * (double)cnn::elementsOf(output.getType());
+    bytes += (double)cnn::bytesOf(output.getType());
   return bytes / rowsOf(type);
 }
 
-int rowsPerTask(const Target &target, double rowBytes, double rowsPerImage) {
-  // A task's start costs about a microsecond, in which 32 KiB pass.
-  double worth = 32768 / std::max(rowBytes, 1.0);
-  double few = rowsPerImage / (8.0 * target.cores);
-  return (int)std::max(1.0, std::ceil(std::max(worth, few)));
+int rowsPerTask(const KernelBuilder &b, double rowBytes, double rowsPerImage) {
+  double bytes = 1024.0 * (double)b.schedule.param("task_kib", kTaskKib);
+  double worth = bytes / std::max(rowBytes, 1.0);
+  double few = rowsPerImage / (8.0 * b.target.cores);
+  return (int)std::clamp(std::ceil(std::max(worth, few)), 1.0, 32768.0);
 }
 
 /// Cuts `rows` into tasks; returns the loop over the rows of a task.
@@ -111,7 +111,7 @@ static Var parallelRows(Halide::Func out, Var rows, int perTask) {
 Var scheduleRows(KernelBuilder &b, Halide::Func out, Type type, RowLoops loops) {
   auto tensor = cast<RankedTensorType>(type);
   int lanes = b.target.lanes;
-  int perTask = rowsPerTask(b.target, loops.rowBytes, rowsOf(type));
+  int perTask = rowsPerTask(b, loops.rowBytes, rowsOf(type));
   // Tails are guarded, never repeated: an output may lie over its input.
   auto guard = TailStrategy::GuardWithIf;
   if (tensor.getRank() == 2) {

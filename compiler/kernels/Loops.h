@@ -24,9 +24,19 @@ Halide::Var scheduleRows(KernelBuilder &builder, Halide::Func out,
 /// by the number of rows.
 double rowBytesOf(const KernelBuilder &builder, mlir::Type type);
 
+/// KiB that a task moves where a schedule does not say: its start costs about a
+/// microsecond, in which so many pass.
+constexpr int64_t kTaskKib = 32;
+
+/// `task_kib`, the parameter of all that `rowsPerTask` cuts.
+inline ScheduleParameter taskParameter() {
+  return {"task_kib", 1, 4096, {8, 16, kTaskKib, 64, 128}};
+}
+
 /// Rows that a task takes, so that a task is worth its start and a core has a
 /// few of them.
-int rowsPerTask(const Target &target, double rowBytes, double rowsPerImage);
+int rowsPerTask(const KernelBuilder &builder, double rowBytes,
+                double rowsPerImage);
 
 /// Orders for a map of these channels, best first: blocks where they fill a
 /// vector half, dense otherwise.
@@ -43,8 +53,8 @@ Halide::Expr batchOf(KernelBuilder &builder);
 bool oneOutput(const Group &group, std::string &why);
 
 /// What kernels bound by memory share: groups with one output around one of
-/// `Ops`, the same layout on both sides, a schedule without parameters. Each
-/// overrides what differs.
+/// `Ops`, the same layout on both sides, tasks of some size. Each overrides what
+/// differs.
 template <typename... Ops> class LayerKernel : public Kernel {
 public:
   /// `efficiency`: the part of the peak at which its arithmetic runs.
@@ -65,7 +75,13 @@ public:
   }
 
   cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
-    return makeSchedule(group.anchor()->getContext(), name(), {});
+    return makeSchedule(group.anchor()->getContext(), name(),
+                        {{"task_kib", kTaskKib}});
+  }
+
+  llvm::SmallVector<ScheduleParameter>
+  parameters(const Group &group, const Target &target) const override {
+    return {taskParameter()};
   }
 
   double cost(const Group &group, const Target &target) const override {

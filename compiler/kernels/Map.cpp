@@ -24,7 +24,13 @@ public:
   }
 
   cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
-    return makeSchedule(group.outputs().front().getContext(), name(), {});
+    return makeSchedule(group.outputs().front().getContext(), name(),
+                        {{"task_kib", kTaskKib}});
+  }
+
+  SmallVector<ScheduleParameter>
+  parameters(const Group &group, const Target &target) const override {
+    return {taskParameter()};
   }
 
   double cost(const Group &group, const Target &target) const override {

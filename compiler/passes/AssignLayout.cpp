@@ -29,8 +29,12 @@ static bool isMap(Value value) {
 // The choice of orders
 //===----------------------------------------------------------------------===//
 
-LayoutNode LayoutSolver::makeNode(Operation *op) {
+LayoutNode LayoutSolver::makeNode(Operation *op, LayoutPrices prices) {
   LayoutNode node{op, {}, {}, 0};
+  if (auto fused = dyn_cast<cnn::FusedOp>(op); fused && prices)
+    prices(fused, node);
+  if (!node.choices.empty())
+    return node;
   auto add = [&](LayoutChoice choice, double penalty) {
     node.choices.push_back(std::move(choice));
     node.penalties.push_back(penalty);
@@ -40,6 +44,8 @@ LayoutNode LayoutSolver::makeNode(Operation *op) {
     Group group(fused.getBody().front());
     const Kernel *kernel = findKernel(fused.getSchedule()->getAlgorithm());
     auto choices = kernel->layouts(group, target);
+    if (fused.getLayout())
+      choices = layoutsFor(choices, *fused.getLayout());
     double cost = kernel->cost(group, target);
     // A kernel lists its best layout first; the others are a little slower.
     for (auto [index, choice] : llvm::enumerate(choices))
@@ -79,17 +85,19 @@ LayoutNode LayoutSolver::makeNode(Operation *op) {
 }
 
 double LayoutSolver::conversionSeconds(Value value) {
-  double bytes = 2 * 4.0 * cnn::elementsPerImage(value.getType());
+  double bytes = 2.0 * cnn::elementBytes(value.getType()) *
+                 cnn::elementsPerImage(value.getType());
   return rooflineSeconds(target, 0, bytes, 1);
 }
 
-LayoutSolver::LayoutSolver(cnn::ModelOp model, const Target &target)
+LayoutSolver::LayoutSolver(cnn::ModelOp model, const Target &target,
+                           LayoutPrices prices)
     : target(target) {
   orders = {cnn::LayoutAttr::blocked(target.lanes), "nchw", "nhwc"};
   for (Operation &op : model.getBody().front())
     if (isa<cnn::FusedOp, cnn::ConcatOp, cnn::FlattenOp, cnn::InputOp,
             cnn::OutputOp>(op))
-      nodes.insert({&op, makeNode(&op)});
+      nodes.insert({&op, makeNode(&op, prices)});
   solve();
 }
 

@@ -19,15 +19,20 @@ struct LayoutNode {
   const LayoutChoice &chosen() const { return choices[choice]; }
 };
 
+/// Puts the choices of a group and their measured seconds into a node. Where it
+/// leaves none, they are those of the group's kernel.
+using LayoutPrices = llvm::function_ref<void(cnn::FusedOp, LayoutNode &)>;
+
 /// Picks an assignment per operation of a model.
 class LayoutSolver {
 public:
-  LayoutSolver(cnn::ModelOp model, const Target &target);
+  LayoutSolver(cnn::ModelOp model, const Target &target,
+               LayoutPrices prices = nullptr);
 
   llvm::MapVector<mlir::Operation *, LayoutNode> nodes;
 
 private:
-  LayoutNode makeNode(mlir::Operation *op);
+  LayoutNode makeNode(mlir::Operation *op, LayoutPrices prices);
   double conversionSeconds(mlir::Value value);
   double costOf(const LayoutNode &node, size_t choice);
   void solve();

@@ -292,11 +292,15 @@ void LayoutWriter::packWeights(cnn::FusedOp fused, const LayoutChoice &choice) {
         kernel->packing(group, operand.getOperandNumber(), choice, target);
     if (!packed)
       continue;
-    auto type = cast<RankedTensorType>(operand.get().getType());
+    Value weight = operand.get();
+    auto type = cast<RankedTensorType>(weight.getType());
+    // What packing computes, it computes of the weight before it is rounded.
+    if (auto round = weight.getDefiningOp<cnn::RoundOp>())
+      weight = round.getWeight();
     operand.set(cnn::PackOp::create(
-        builder, operand.get().getLoc(),
+        builder, weight.getLoc(),
         RankedTensorType::get(type.getShape(), type.getElementType(), packed),
-        operand.get()));
+        weight));
   }
 }
 

@@ -31,7 +31,7 @@ struct ChooseAlgorithm : impl::ChooseAlgorithmBase<ChooseAlgorithm> {
     }
     bool forcedSomewhere = false;
     auto result = getOperation().walk([&](cnn::FusedOp fused) {
-      if (fused.getSchedule())
+      if (fused.getSchedule() && fused.getReason())
         return WalkResult::advance();
       return choose(fused, *machine, forcedSomewhere);
     });
@@ -49,18 +49,56 @@ struct ChooseAlgorithm : impl::ChooseAlgorithmBase<ChooseAlgorithm> {
     }
   }
 
+  /// Whether the schedule that a group has already can hold.
+  static bool checkGiven(cnn::FusedOp fused, const Group &group,
+                         const Target &machine) {
+    cnn::ScheduleAttr given = *fused.getSchedule();
+    const Kernel *kernel = findKernel(given.getAlgorithm());
+    std::string why;
+    if (!kernel)
+      why = "there is no such kernel";
+    else if (!kernel->handles(group, machine, why))
+      why = why.empty() ? "it is a kernel of other layers" : why;
+    else if (fused.getLayout() &&
+             layoutsFor(kernel->layouts(group, machine), *fused.getLayout())
+                 .empty())
+      why = "not with layout " + fused.getLayout()->str();
+    else if (double error = kernel->error(group, machine);
+             error > cnn::maxErrorOf(fused))
+      why = beyondMaxError(error, cnn::maxErrorOf(fused));
+    else
+      kernel->checkSchedule(group, machine, given, why);
+    if (!why.empty())
+      fused.emitError("'" + given.getAlgorithm().str() +
+                      "' does not run this layer as scheduled: " + why);
+    return why.empty();
+  }
+
   WalkResult choose(cnn::FusedOp fused, const Target &machine,
                     bool &forcedSomewhere) {
     Group group(fused.getBody().front());
-    const Kernel *best = nullptr, *forced = nullptr;
-    double bestCost = 0;
-    std::string others;
+    const Kernel *best = nullptr, *forced = nullptr, *closest = nullptr;
+    double bestCost = 0, leastError = 0;
+    const double maxError = cnn::maxErrorOf(fused);
+    std::string others, refused;
     for (const Kernel *kernel : allKernels()) {
       std::string why;
       if (!kernel->handles(group, machine, why)) {
         // Kernels of other layers have nothing to say here.
         if (!why.empty())
           others += "; " + kernel->name().str() + ": " + why;
+        continue;
+      }
+      double error = kernel->error(group, machine);
+      if (!closest || error < leastError) {
+        closest = kernel;
+        leastError = error;
+      }
+      if (error > maxError) {
+        why = beyondMaxError(error, maxError);
+        others += "; " + kernel->name().str() + ": " + why;
+        if (kernel->name() == algorithm)
+          refused = why;
         continue;
       }
       double cost = kernel->cost(group, machine);
@@ -72,10 +110,24 @@ struct ChooseAlgorithm : impl::ChooseAlgorithmBase<ChooseAlgorithm> {
         bestCost = cost;
       }
     }
+    if (!best && closest) {
+      fused.emitError("no algorithm for this layer stays within max_error " +
+                      errorText(maxError) + "; the least is " +
+                      errorText(leastError) + ", of " + closest->name());
+      return WalkResult::interrupt();
+    }
     if (!best) {
       fused.emitError("no kernel computes this layer");
       return WalkResult::interrupt();
     }
+    // A schedule that is there already stays; only the others' costs are noted.
+    if (fused.getSchedule()) {
+      fused.setReason("as scheduled" + others);
+      return checkGiven(fused, group, machine) ? WalkResult::advance()
+                                               : WalkResult::interrupt();
+    }
+    if (!refused.empty())
+      fused.emitWarning(algorithm + " is not taken here: " + refused);
     std::string reason = "cheapest by the cost model";
     if (forced) {
       best = forced;

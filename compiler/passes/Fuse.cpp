@@ -114,6 +114,21 @@ void Fuse::takePrologue(Cluster &cluster) {
   dissolve(*producer, cluster);
 }
 
+/// The bounds of the layers' errors become the kernel's: of several the
+/// strictest.
+static void moveMaxError(FusedOp fused) {
+  double strictest = kMostMaxError;
+  bool stated = false;
+  for (Operation &op : fused.getBody().front()) {
+    if (!takesMaxError(&op))
+      continue;
+    strictest = std::min(strictest, maxErrorOf(&op));
+    stated |= bool(op.removeAttr(kMaxErrorAttr));
+  }
+  if (stated)
+    fused->setAttr(kMaxErrorAttr, Builder(fused).getF64FloatAttr(strictest));
+}
+
 /// Puts the group into a region where its last operation stands.
 static void outline(const Cluster &cluster) {
   SmallVector<Operation *> order = cluster.ops();
@@ -142,6 +157,7 @@ static void outline(const Cluster &cluster) {
   result.replaceAllUsesWith(fused.getResult(0));
   builder.setInsertionPointToEnd(block);
   YieldOp::create(builder, loc, result);
+  moveMaxError(fused);
 }
 
 void Fuse::runOnOperation() {

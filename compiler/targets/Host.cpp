@@ -64,8 +64,10 @@ void applyHost(Target &target, const HostFacts &facts, double flopsPerCycle) {
     target.l2 = facts.l2;
   if (facts.l3)
     target.l3 = facts.l3;
-  if (facts.gigahertz > 0)
+  if (facts.gigahertz > 0) {
+    target.bf16Flops *= flopsPerCycle * facts.gigahertz * 1e9 / target.flops;
     target.flops = flopsPerCycle * facts.gigahertz * 1e9;
+  }
   // Two cores took 1.2 times the memory bandwidth of one, on a server's share.
   target.totalBandwidth =
       target.cores == 1 ? target.bandwidth : target.bandwidth * 1.2;

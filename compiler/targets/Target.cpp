@@ -15,14 +15,17 @@ std::optional<Target> findTarget(StringRef name, std::string &known) {
     HostFacts facts = hostFacts();
     for (const TargetFamily *family : families)
       if (auto target = family->host(facts)) {
+        target->machine = target->name;
         target->name = "host";
         return target;
       }
   }
   SmallVector<StringRef> names = {"host"};
   for (const TargetFamily *family : families) {
-    if (auto target = family->find(name))
+    if (auto target = family->find(name)) {
+      target->machine = target->name;
       return target;
+    }
     family->names(names);
   }
   known = join(names, ", ");

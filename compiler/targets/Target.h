@@ -15,6 +15,7 @@ namespace halcyon {
 /// per second.
 struct Target {
   std::string name;         ///< as `--target` says it: "x86-64-avx512"
+  std::string machine;      ///< the same; of "host" the name that its code has
   std::string halide;       ///< Halide's target string
   std::string triple;       ///< LLVM's
   std::string cpu;          ///< LLVM's, for the host program
@@ -24,6 +25,8 @@ struct Target {
   int cores = 2;
   int64_t l1 = 32 << 10, l2 = 1 << 20, l3 = 16 << 20; ///< l1, l2 per core
   double flops = 200e9;     ///< f32, one core, a multiply-add as two
+  double bf16Flops = 0;     ///< sums in f32 of products of pairs of bf16; 0
+                            ///< where no instruction computes them faster
   double l2Bandwidth = 80e9; ///< one core
   double bandwidth = 18e9;   ///< memory, one core
   double totalBandwidth = 30e9; ///< memory, all cores

@@ -6,6 +6,7 @@
 #include "compiler/codegen/Link.h"
 #include "compiler/codegen/ProgramTable.h"
 #include "compiler/dsl/Frontend.h"
+#include "compiler/tune/Schedule.h"
 
 #include "mlir/Parser/Parser.h"
 #include "llvm/ADT/StringExtras.h"
@@ -46,7 +47,15 @@ ModelOptions::ModelOptions(cl::SubCommand &sub, bool takesWeights)
              cl::value_desc("name"), cl::init("host"), cl::sub(sub)),
       algorithm("algorithm",
                 cl::desc("Take this algorithm wherever it applies"),
-                cl::value_desc("name"), cl::sub(sub)) {
+                cl::value_desc("name"), cl::sub(sub)),
+      precision("precision",
+                cl::desc("f32, or bf16 but for the first and the last layer"),
+                cl::value_desc("name"), cl::init("f32"), cl::sub(sub)),
+      schedule("schedule", cl::desc("A .sched file: how layers run"),
+               cl::value_desc("file"), cl::sub(sub)),
+      writeSchedule("write-schedule",
+                    cl::desc("Write how all layers run, as a .sched file"),
+                    cl::value_desc("file"), cl::sub(sub)) {
   if (!takesWeights)
     weights.setHiddenFlag(cl::Hidden);
 }
@@ -77,6 +86,9 @@ bool Driver::findMachine() {
   if (!found)
     return fail("unknown target '" + options.target + "'; there are " + known);
   target = *found;
+  if (!cnn::symbolizePrecision(options.precision))
+    return fail("unknown precision '" + options.precision +
+                "'; there are f32 and bf16");
   return true;
 }
 
@@ -127,9 +139,13 @@ bool Driver::checkModelWeights() {
   return checkWeights(*module, *weights, options.weights, errs());
 }
 
+PipelineOptions Driver::pipelineOptions() const {
+  return {options.target, options.algorithm, options.precision};
+}
+
 bool Driver::runPhase(Phase phase) {
   mlir::PassManager manager(&context);
-  phase(manager, {options.target, options.algorithm});
+  phase(manager, pipelineOptions());
   if (printAfterAll)
     manager.enableIRPrinting(nullptr,
                              [](mlir::Pass *, mlir::Operation *) { return true; },
@@ -138,7 +154,23 @@ bool Driver::runPhase(Phase phase) {
 }
 
 bool Driver::optimize() { return runPhase(buildGraphPipeline); }
-bool Driver::chooseKernels() { return runPhase(buildKernelPipeline); }
+
+bool Driver::chooseKernels() {
+  auto models = module->getOps<cnn::ModelOp>();
+  bool scheduled = !models.empty() && !options.schedule.empty();
+  if (scheduled && !applyScheduleFile(options.schedule, *models.begin(), target,
+                                      errs()))
+    return false;
+  if (!runPhase(buildKernelPipeline))
+    return false;
+  if (models.empty() || options.writeSchedule.empty())
+    return true;
+  Schedule chosen = scheduleOf(*models.begin(), target, HALCYON_HALIDE_VERSION);
+  chosen.comments = {sys::path::stem(options.model).str() + ".sched"};
+  return writeWhole(options.writeSchedule, printSchedule(chosen)) ||
+         fail("can't write " + options.writeSchedule + ": " + strerror(errno));
+}
+
 bool Driver::lower() { return runPhase(buildExecPipeline); }
 
 exec::ProgramOp Driver::program() {

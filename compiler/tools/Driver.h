@@ -39,6 +39,9 @@ struct ModelOptions {
   llvm::cl::list<std::string> shape;
   llvm::cl::opt<std::string> target;
   llvm::cl::opt<std::string> algorithm;
+  llvm::cl::opt<std::string> precision;
+  llvm::cl::opt<std::string> schedule;
+  llvm::cl::opt<std::string> writeSchedule;
 };
 
 /// How the parts of a program are made.
@@ -73,6 +76,7 @@ public:
   bool chooseKernels(); ///< algorithms and layouts
   bool lower();     ///< to exec
   exec::ProgramOp program();
+  PipelineOptions pipelineOptions() const;
   bool makeObjects(const ProgramOptions &options, WeightsObject weightsObject,
                    ProgramObjects &objects);
   bool makeProgram(const ProgramOptions &options);

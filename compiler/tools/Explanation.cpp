@@ -2,6 +2,7 @@
 
 #include "compiler/tools/Explanation.h"
 #include "compiler/kernels/Kernel.h"
+#include "compiler/tune/Schedule.h"
 #include "dialects/cnn/Support.h"
 
 #include "llvm/ADT/MapVector.h"
@@ -125,7 +126,8 @@ static std::vector<LayerFacts> collectLayers(cnn::ModelOp model) {
 // Kernels
 //===----------------------------------------------------------------------===//
 
-/// "nchw16c+1": the order, and the border of zeros around it.
+/// "nchw16c+1 bf16": the order, the border of zeros around it, and what is
+/// stored, if it is not f32.
 static std::string layoutText(Type type) {
   cnn::LayoutAttr layout = cnn::layoutOf(type);
   std::string text = layout.getOrder().str();
@@ -137,26 +139,9 @@ static std::string layoutText(Type type) {
                                                       }), ","));
   if (layout.getChannels())
     text += " of " + std::to_string(layout.getChannels());
+  if (cnn::isBf16(type))
+    text += " bf16";
   return text;
-}
-
-/// "direct layout nchw16c tile(co=2, x=14)": parameters of one first word are
-/// one term.
-static std::string scheduleText(cnn::ScheduleAttr schedule, StringRef order) {
-  llvm::MapVector<StringRef, std::string> terms;
-  for (NamedAttribute param : schedule.getParams()) {
-    auto [term, key] = param.getName().strref().split('_');
-    std::string value = std::to_string(cast<IntegerAttr>(param.getValue()).getInt());
-    std::string &text = terms[term];
-    text += (text.empty() ? "" : ", ") +
-            (key.empty() ? value : key.str() + "=" + value);
-  }
-  std::string line = schedule.getAlgorithm().str();
-  if (!order.empty())
-    line += " layout " + order.str();
-  for (auto &[term, text] : terms)
-    line += " " + term.str() + "(" + text + ")";
-  return line;
 }
 
 /// Takes the record of cnn-choose-algorithm apart: "reason; direct 0.120 ms;
@@ -167,7 +152,7 @@ static void readReason(StringRef text, KernelFacts &kernel) {
   while (!rest.empty()) {
     StringRef entry;
     std::tie(entry, rest) = rest.split("; ");
-    Candidate candidate;
+    Alternative candidate;
     auto [name, why] = entry.split(": ");
     StringRef number;
     std::tie(name, number) = name.split(' ');
@@ -179,22 +164,32 @@ static void readReason(StringRef text, KernelFacts &kernel) {
   }
 }
 
+/// The precision of a kernel's filters, or of what it writes.
+static cnn::Precision precisionOf(const Group &group) {
+  for (Value input : group.inputs())
+    if (Group::isWeight(input) && cnn::tensorOf(input).getRank() > 1)
+      return cnn::precisionOf(input.getType());
+  return cnn::precisionOf(group.outputs().front().getType());
+}
+
 static KernelFacts describe(cnn::FusedOp fused, const Target &target) {
   KernelFacts kernel;
   Group group(fused.getBody().front());
   kernel.at = cnn::layerLocation(fused.getLoc());
   kernel.algorithm = fused.getSchedule()->getAlgorithm().str();
+  kernel.precision = cnn::stringifyPrecision(precisionOf(group)).str();
+  if (auto kept = fused->getAttrOfType<StringAttr>(cnn::kKeptF32Attr))
+    kernel.keptF32 = kept.getValue().str();
   for (Value input : fused.getInputs())
     if (isMap(input))
       kernel.inputs.push_back(layoutText(input.getType()));
-  StringRef order;
   for (Value output : fused.getResults())
-    if (isMap(output)) {
+    if (isMap(output))
       kernel.outputs.push_back(layoutText(output.getType()));
-      order = cnn::layoutOf(output.getType()).getOrder();
-    }
-  kernel.schedule = scheduleText(*fused.getSchedule(), order);
+  kernel.schedule = scheduleLine(fused, target).text();
   kernel.ms = findKernel(kernel.algorithm)->cost(group, target) * 1e3;
+  kernel.error = findKernel(kernel.algorithm)->error(group, target);
+  kernel.maxError = cnn::maxErrorOf(fused);
   kernel.flops = groupFlops(group);
   kernel.bytes = groupBytes(group);
   kernel.conversion = group.anchorAs<cnn::RelayoutOp>() != nullptr;
@@ -203,9 +198,14 @@ static KernelFacts describe(cnn::FusedOp fused, const Target &target) {
   else
     kernel.reason = kernel.conversion ? "its readers want another layout"
                                       : "its parts can't lie in place";
-  for (const Candidate &candidate : kernel.candidates)
+  for (Alternative &candidate : kernel.candidates) {
+    const Kernel *algorithm = findKernel(candidate.algorithm);
+    std::string why;
+    if (algorithm->handles(group, target, why))
+      candidate.error = algorithm->error(group, target);
     if (candidate.algorithm == kernel.algorithm && candidate.ms >= 0)
       kernel.ms = candidate.ms;
+  }
   return kernel;
 }
 

@@ -42,22 +42,27 @@ struct LayerFacts {
 };
 
 /// An algorithm that was thought of.
-struct Candidate {
+struct Alternative {
   std::string algorithm;
-  double ms = -1;  ///< by the cost model, if it applies
-  std::string why; ///< why it does not
+  double ms = -1;    ///< by the cost model, if it applies
+  double error = -1; ///< to be expected, if it computes the layer
+  std::string why;   ///< why it does not
 };
 
 struct KernelFacts {
   cnn::LayerLocation at;
   std::string algorithm;
+  /// How its filters are stored, or what it writes where it has none; and why
+  /// that is f32 where bf16 was asked for.
+  std::string precision, keptF32;
   std::vector<std::string> inputs; ///< layouts of feature maps
   std::vector<std::string> outputs;
   std::string schedule; ///< as a line of a schedule file
   double ms = 0;        ///< by the cost model
+  double error = 0, maxError = 0; ///< to be expected, and allowed
   double flops = 0, bytes = 0;
   std::string reason;
-  std::vector<Candidate> candidates;
+  std::vector<Alternative> candidates;
   bool conversion = false; ///< changes a layout and nothing else
 };
 

@@ -1,5 +1,6 @@
 //===- explain.cpp - halcyon explain: what a model becomes, and why -------===//
 
+#include "compiler/kernels/Kernel.h"
 #include "compiler/tools/Explanation.h"
 
 #include "llvm/ADT/MapVector.h"
@@ -163,8 +164,8 @@ static void printLayers(const Explanation &facts) {
 static std::string whyText(const KernelFacts &kernel) {
   std::string text = kernel.reason, separator = ": ";
   MapVector<StringRef, std::string> ruledOut;
-  std::vector<Candidate> priced;
-  for (const Candidate &candidate : kernel.candidates) {
+  std::vector<Alternative> priced;
+  for (const Alternative &candidate : kernel.candidates) {
     if (candidate.ms >= 0) {
       priced.push_back(candidate);
       continue;
@@ -175,7 +176,7 @@ static std::string whyText(const KernelFacts &kernel) {
   stable_sort(priced, [](auto &a, auto &b) { return a.ms < b.ms; });
   if (priced.size() == 1 && ruledOut.empty())
     return "the only one for this layer";
-  for (const Candidate &candidate : priced) {
+  for (const Alternative &candidate : priced) {
     text += separator + candidate.algorithm + " " + digits(candidate.ms) + " ms";
     separator = ", ";
   }
@@ -196,13 +197,17 @@ static std::string layoutsText(const KernelFacts &kernel) {
 
 static void printKernels(const Explanation &facts) {
   Table table;
-  table.titles = {"#", "line", "layer", "est. ms", "schedule"};
-  table.alignment = "rrlrl";
+  table.titles = {"#",     "line",      "layer",   "est. ms",
+                  "error", "precision", "schedule"};
+  table.alignment = "rrlrrll";
   for (const KernelFacts &kernel : facts.kernels) {
     table.rows.push_back({"#" + std::to_string(table.rows.size() + 1),
                           lineOf(kernel.at), kernel.at.path, digits(kernel.ms),
-                          kernel.schedule});
+                          kernel.error ? errorText(kernel.error) : "-",
+                          kernel.precision, kernel.schedule});
     table.notes.push_back(layoutsText(kernel) + "; " + whyText(kernel));
+    if (!kernel.keptF32.empty())
+      table.notes.back() += "; not bf16 (" + kernel.keptF32 + ")";
   }
   table.print(outs());
 }
@@ -239,7 +244,9 @@ static void printText(const Driver &driver, const Explanation &facts) {
             "begins, in pixels\n\n";
   printKernels(facts);
   outs() << "\n  +1: a border of zeros in the buffer, which serves as padding; "
-            "of 256: a slice of a buffer\n\n";
+            "of 256: a slice of a buffer\n"
+            "  error: the largest difference to expect from the exact result, "
+            "over its largest value\n\n";
   outs() << thousands(totals.parameters) << " parameters";
   if (totals.statistics)
     outs() << " and " << thousands(totals.statistics) << " statistics";
@@ -290,21 +297,28 @@ static void writeKernel(json::OStream &json, const KernelFacts &kernel) {
   json.attribute("line", kernel.at.line);
   json.attribute("algorithm", kernel.algorithm);
   json.attribute("schedule", kernel.schedule);
+  json.attribute("precision", kernel.precision);
+  if (!kernel.keptF32.empty())
+    json.attribute("not_bf16", kernel.keptF32);
   json.attribute("layouts_in", json::Array(kernel.inputs));
   json.attribute("layouts_out", json::Array(kernel.outputs));
   json.attribute("estimated_ms", kernel.ms);
+  json.attribute("estimated_error", kernel.error);
+  json.attribute("max_error", kernel.maxError);
   json.attribute("flops", kernel.flops);
   json.attribute("bytes", kernel.bytes);
   json.attribute("conversion", kernel.conversion);
   json.attribute("reason", kernel.reason);
   json.attributeArray("candidates", [&] {
-    for (const Candidate &candidate : kernel.candidates)
+    for (const Alternative &candidate : kernel.candidates)
       json.object([&] {
         json.attribute("algorithm", candidate.algorithm);
         if (candidate.ms >= 0)
           json.attribute("estimated_ms", candidate.ms);
         else
           json.attribute("ruled_out", candidate.why);
+        if (candidate.error >= 0)
+          json.attribute("estimated_error", candidate.error);
       });
   });
 }

@@ -34,7 +34,9 @@ def Cnn_FusedOp : Cnn_Op<"fused", [Pure, SingleBlock, IsolatedFromAbove]> {
   let description = [{
     The region holds at most one operation with structure and elementwise
     operations before and after it, still reading as the layers that they are.
-    `schedule` and `reason` come from `cnn-choose-algorithm`.
+    `schedule` and `reason` come from `cnn-choose-algorithm`, or `schedule` and
+    `layout` from a schedule file: then they stay as they are, and `layout` is
+    one that the kernel has, as "nchw16c" or "nchw -> nchw16c".
 
     ```mlir
     %y = cnn.fused %x, %w, %b : (...) -> ... {
@@ -47,9 +49,15 @@ def Cnn_FusedOp : Cnn_Op<"fused", [Pure, SingleBlock, IsolatedFromAbove]> {
   }];
   let arguments = (ins Variadic<AnyRankedTensor>:$inputs,
                        OptionalAttr<Cnn_ScheduleAttr>:$schedule,
-                       OptionalAttr<StrAttr>:$reason);
+                       OptionalAttr<StrAttr>:$reason,
+                       OptionalAttr<StrAttr>:$layout);
   let results = (outs Variadic<AnyRankedTensor>:$results);
   let regions = (region SizedRegion<1>:$body);
+  let builders = [OpBuilder<(ins "::mlir::TypeRange":$results,
+      "::mlir::ValueRange":$inputs, "ScheduleAttr":$schedule,
+      "::mlir::StringAttr":$reason), [{
+    build($_builder, $_state, results, inputs, schedule, reason, nullptr);
+  }]>];
   let assemblyFormat = [{
     $inputs attr-dict `:` functional-type($inputs, results) $body
   }];

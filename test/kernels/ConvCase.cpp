@@ -57,6 +57,8 @@ std::string ConvCase::name() const {
     text += " no bias";
   if (prologue)
     text += " prologue";
+  if (bf16In || bf16Out)
+    text += formatv(" {0}->{1}", bf16In ? "bf16" : "f32", bf16Out ? "bf16" : "f32");
   return text + epilogues[(int)epilogue];
 }
 
@@ -68,12 +70,13 @@ static const char *kRelu = R"( {
     })";
 
 std::string ConvCase::text() const {
-  std::string x = formatv("tensor<?x{0}x{1}x{2}xf32>", c, h, w);
-  std::string y = formatv("tensor<?x{0}x{1}x{2}xf32>", o, outH(), outW());
+  const char *in = bf16In ? "bf16" : "f32", *out = bf16Out ? "bf16" : "f32";
+  std::string x = formatv("tensor<?x{0}x{1}x{2}x{3}>", c, h, w, in);
+  std::string y = formatv("tensor<?x{0}x{1}x{2}x{3}>", o, outH(), outW(), out);
   std::string weight =
       transposed
-          ? formatv("tensor<{0}x{1}x{2}x{3}xf32>", c, o / groups, kh, kw)
-          : formatv("tensor<{0}x{1}x{2}x{3}xf32>", o, c / groups, kh, kw);
+          ? formatv("tensor<{0}x{1}x{2}x{3}x{4}>", c, o / groups, kh, kw, in)
+          : formatv("tensor<{0}x{1}x{2}x{3}x{4}>", o, c / groups, kh, kw, in);
   std::string vectorC = formatv("tensor<{0}xf32>", c);
   std::string vectorO = formatv("tensor<{0}xf32>", o);
   std::string args = "%x: " + x + ", %w: " + weight;
@@ -114,7 +117,7 @@ std::string ConvCase::text() const {
             y + kRelu + "\n";
     result = to;
   };
-  std::string gate = formatv("tensor<?x{0}x1x1xf32>", o);
+  std::string gate = formatv("tensor<?x{0}x1x1x{1}>", o, out);
   switch (epilogue) {
   case Epilogue::None:
     break;
@@ -180,6 +183,11 @@ std::vector<Tensor> ConvCase::inputs(int batch) const {
     result.push_back(Tensor::random({batch, o, outH(), outW()}, 7));
   if (epilogue == Epilogue::Gate)
     result.push_back(Tensor::random({batch, o, 1, 1}, 8));
+  if (bf16In)
+    for (Tensor *stored : {&result[0], &result[1]})
+      *stored = stored->rounded();
+  if (bf16Out && (epilogue == Epilogue::ResidualRelu || epilogue == Epilogue::Gate))
+    result.back() = result.back().rounded();
   return result;
 }
 

@@ -23,6 +23,8 @@ struct ConvCase {
   Epilogue epilogue = Epilogue::None;
   std::string padMode = "zero";
   bool transposed = false;
+  bool bf16In = false;  ///< input and weights are stored in bf16
+  bool bf16Out = false; ///< and the output, and what is added to it
   int outputPad[2] = {0, 0};
 
   /// A square case with padding that keeps the size where the stride is 1.

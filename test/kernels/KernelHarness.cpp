@@ -39,6 +39,13 @@ Tensor Tensor::random(std::vector<int64_t> shape, unsigned seed) {
   return result;
 }
 
+Tensor Tensor::rounded() const {
+  Tensor result = *this;
+  for (float &value : result.data)
+    value = llvm::bit_cast<float>(uint32_t(cnn::toBf16(value)) << 16);
+  return result;
+}
+
 AlignedFloats::AlignedFloats(size_t count, float value)
     : storage(count + 16, value), count(count) {
   auto address = reinterpret_cast<uintptr_t>(storage.data());
@@ -140,6 +147,15 @@ CompiledKernel::make(MLIRContext &context, StringRef text, const Target &target,
   auto op = *result->module->getOps<exec::KernelOp>().begin();
   result->group = std::make_unique<Group>(op.getBody().front());
   Group &group = *result->group;
+  if (options.bf16In)
+    for (auto argument : group.inputs())
+      if (!Group::isWeight(argument) &&
+          cast<RankedTensorType>(argument.getType()).getElementType().isF32())
+        argument.setType(
+            cnn::withPrecision(argument.getType(), cnn::Precision::bf16));
+  if (options.bf16Out)
+    for (Value value : group.outputs())
+      value.setType(cnn::withPrecision(value.getType(), cnn::Precision::bf16));
 
   // The kernel: the one asked for, or the cheapest.
   std::string why;
@@ -204,6 +220,19 @@ CompiledKernel::make(MLIRContext &context, StringRef text, const Target &target,
 
   // Schedule and pipeline.
   result->taken = kernel.schedule(group, target);
+  if (options.candidate) {
+    auto space = kernel.space(group, target);
+    for (cnn::ScheduleAttr each : space)
+      if (!kernel.checkSchedule(group, target, each, why)) {
+        error = "the space has a schedule that can't hold: " + why;
+        return nullptr;
+      }
+    if (space.front() != result->taken) {
+      error = "the space does not begin with the default";
+      return nullptr;
+    }
+    result->taken = space[*options.candidate % space.size()];
+  }
   if (!options.schedule.empty()) {
     NamedAttrList params(result->taken.getParams());
     ::mlir::Builder builder(&context);
@@ -246,16 +275,36 @@ bool CompiledKernel::handles(MLIRContext &context, StringRef text,
   return kernel->handles(Group(op.getBody().front()), target, why);
 }
 
+void CompiledKernel::narrow(Buffer &buffer) {
+  if (!cnn::isBf16(buffer.type))
+    return;
+  buffer.halves = AlignedFloats((buffer.memory.size() + 1) / 2);
+  auto *halves = reinterpret_cast<uint16_t *>(buffer.halves.data());
+  for (size_t i = 0; i < buffer.memory.size(); ++i)
+    halves[i] = cnn::toBf16(buffer.memory.data()[i]);
+}
+
+void CompiledKernel::widen(Buffer &buffer) {
+  auto *halves = reinterpret_cast<const uint16_t *>(buffer.halves.data());
+  if (cnn::isBf16(buffer.type))
+    for (size_t i = 0; i < buffer.memory.size(); ++i)
+      buffer.memory.data()[i] = llvm::bit_cast<float>(uint32_t(halves[i]) << 16);
+}
+
 void CompiledKernel::place(Buffer &buffer, const cnn::BufferGeometry &geometry,
-                           float *start) {
+                           Buffer &owner, int64_t offset) {
   buffer.dims.clear();
   for (const cnn::BufferDim &dim : geometry.dims)
     buffer.dims.push_back(
         {(int)dim.min, (int)(dim.extent == cnn::kBatch ? batch : dim.extent),
          (int)dim.stride});
   buffer.raw = {};
-  buffer.raw.host = reinterpret_cast<uint8_t *>(start);
-  buffer.raw.type = halide_type_t(halide_type_float, 32);
+  const bool bf16 = cnn::isBf16(owner.type);
+  float *memory = bf16 ? owner.halves.data() : owner.memory.data();
+  buffer.raw.host =
+      reinterpret_cast<uint8_t *>(memory) + offset * (bf16 ? 2 : 4);
+  buffer.raw.type = bf16 ? halide_type_t(halide_type_bfloat, 16)
+                         : halide_type_t(halide_type_float, 32);
   buffer.raw.dimensions = (int)buffer.dims.size();
   buffer.raw.dim = buffer.dims.data();
 }
@@ -316,7 +365,8 @@ void CompiledKernel::setInputs(ArrayRef<Tensor> tensors) {
       buffer.memory = AlignedFloats(tensor.data.size());
       llvm::copy(tensor.data, buffer.memory.data());
     }
-    place(buffer, geometry, buffer.memory.data());
+    narrow(buffer);
+    place(buffer, geometry, buffer, 0);
   }
 
   results = std::vector<Buffer>(group->outputs().size());
@@ -343,12 +393,12 @@ void CompiledKernel::setInputs(ArrayRef<Tensor> tensors) {
       buffer.before = cnn::layoutOf(type).getOrder() == "nhwc"
                           ? 1
                           : geometry.dims[geometry.dims.size() - 2].stride;
-    float *start = buffer.memory.data() + buffer.before;
-    place(buffer, geometry, start + geometry.offset);
+    narrow(buffer);
+    place(buffer, geometry, buffer, buffer.before + geometry.offset);
     argv.push_back(&buffer.raw);
     for (const cnn::BufferGeometry &part : cnn::bordersOf(type)) {
       borders.push_back(std::make_unique<Buffer>());
-      place(*borders.back(), part, start + part.offset);
+      place(*borders.back(), part, buffer, buffer.before + part.offset);
       argv.push_back(&borders.back()->raw);
     }
   }
@@ -359,6 +409,9 @@ int CompiledKernel::run() {
 }
 
 int CompiledKernel::runCold() {
+  auto seen = [](Buffer &buffer) -> AlignedFloats & {
+    return cnn::isBf16(buffer.type) ? buffer.halves : buffer.memory;
+  };
   // As many copies as push each other out of the caches.
   const size_t held = 64 << 20;
   if (copies.empty()) {
@@ -366,11 +419,11 @@ int CompiledKernel::runCold() {
     size_t total = 0;
     for (auto [buffer, argument] : llvm::zip(inputs, group->inputs()))
       if (Group::isWeight(argument))
-        total += buffer.memory.size() * sizeof(float);
+        total += seen(buffer).size() * sizeof(float);
     for (size_t i = 0; i < inputs.size(); ++i)
       if (Group::isWeight(group->inputs()[i]))
         for (size_t made = 0; made <= held / total + 1 && made < 200; ++made) {
-          AlignedFloats &memory = inputs[i].memory;
+          AlignedFloats &memory = seen(inputs[i]);
           copies[i].emplace_back(memory.size());
           std::copy_n(memory.data(), memory.size(), copies[i].back().data());
         }
@@ -386,6 +439,7 @@ int CompiledKernel::runCold() {
 std::vector<Tensor> CompiledKernel::outputs(std::string &error) {
   std::vector<Tensor> tensors;
   for (Buffer &buffer : results) {
+    widen(buffer);
     auto type = cast<RankedTensorType>(buffer.type);
     std::vector<int64_t> shape(type.getShape());
     shape[0] = batch;

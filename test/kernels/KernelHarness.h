@@ -25,6 +25,8 @@ struct Tensor {
   explicit Tensor(std::vector<int64_t> shape = {});
   /// Values in [-1, 1).
   static Tensor random(std::vector<int64_t> shape, unsigned seed);
+  /// The same as bf16 holds it.
+  Tensor rounded() const;
 };
 
 struct HarnessOptions {
@@ -33,8 +35,11 @@ struct HarnessOptions {
   std::vector<int64_t> halo = {0, 0, 0, 0}; ///< of the output
   int64_t moreInputHalo = 0;            ///< beyond what the kernel needs
   bool slice = false; ///< the output is channels of a larger buffer
+  bool bf16In = false, bf16Out = false; ///< how values are stored
   bool asserts = true;
   std::vector<std::pair<std::string, int64_t>> schedule; ///< overrides
+  /// Takes this one of the kernel's space, counted around, after checking all.
+  std::optional<unsigned> candidate;
 };
 
 /// Memory aligned to 64 bytes.
@@ -71,6 +76,7 @@ public:
 
   std::string kernelName() const { return kernel->name().str(); }
   double cost() const { return seconds; }
+  double error() const { return kernel->error(*group, target); }
   double flops() const { return groupFlops(*group); }
   double compileSeconds() const { return compileTime; }
   cnn::ScheduleAttr schedule() const { return taken; }
@@ -81,13 +87,17 @@ public:
 private:
   struct Buffer {
     mlir::Type type;
-    AlignedFloats memory;
+    AlignedFloats memory; ///< what the kernel sees, but for bf16
+    AlignedFloats halves; ///< of bf16 what it sees, two a float
     int64_t before = 0; ///< elements of other channels before a slice
     std::vector<halide_dimension_t> dims;
     halide_buffer_t raw = {};
   };
-  void place(Buffer &buffer, const cnn::BufferGeometry &geometry,
-             float *start);
+  /// Describes a part of the memory of `owner`.
+  void place(Buffer &buffer, const cnn::BufferGeometry &geometry, Buffer &owner,
+             int64_t offset);
+  static void narrow(Buffer &buffer);
+  static void widen(Buffer &buffer);
   void buildPipeline();
 
   mlir::OwningOpRef<mlir::ModuleOp> module;

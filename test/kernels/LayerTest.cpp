@@ -3,8 +3,8 @@
 //   halcyon-layer-test [--only TEXT] [--jobs N] [-v]
 //
 // Runs every layer on a grid of shapes, in every layout that its kernel
-// offers, with halos and slices, and prints what failed, then
-// "N passed, N failed".
+// offers, with halos and slices, in f32 and with inputs or outputs of bf16, and
+// prints what failed, then "N passed, N failed".
 //
 //===----------------------------------------------------------------------===//
 
@@ -22,6 +22,31 @@ struct Counts {
   int passed = 0, failed = 0;
 };
 
+/// Runs one case; returns how far it is off, and says in `error` what is wrong.
+static double runCase(mlir::MLIRContext &context, const Target &target,
+                      const LayerCase &test, const HarnessOptions &options,
+                      CompiledKernel &kernel, int64_t batch,
+                      std::string &error) {
+  std::vector<Tensor> inputs = test.inputs(batch);
+  if (options.bf16In)
+    for (auto [input, shape] : llvm::zip(inputs, test.shapes))
+      if (shape[0] < 0)
+        input = input.rounded();
+  kernel.setInputs(inputs);
+  if (kernel.run() != 0)
+    error = "returned an error";
+  std::vector<Tensor> outputs = kernel.outputs(error);
+  std::vector<Tensor> reference = test.reference(inputs);
+  double difference = 0;
+  for (size_t i = 0; i < reference.size(); ++i)
+    difference = std::max(difference, relativeError(outputs[i], reference[i]));
+  // bf16 has 8 bits: rounding moves a value by up to 1/256 of it.
+  double tolerance = test.tolerance + (options.bf16Out ? 1.0 / 256 : 0);
+  if (error.empty() && difference > tolerance)
+    error = "differs by " + std::to_string(difference);
+  return difference;
+}
+
 /// Every `jobs`th case, from `job` on.
 static Counts runCases(int job, int jobs, const std::string &only, bool verbose) {
   auto context = makeContext();
@@ -32,7 +57,10 @@ static Counts runCases(int job, int jobs, const std::string &only, bool verbose)
   for (const LayerCase &test : layerCases()) {
     if (test.name.find(only) == std::string::npos || index++ % jobs != job)
       continue;
-    for (unsigned layout = 0;; ++layout) {
+    // Even runs are of f32; bf16 goes in, out, or both, in turn.
+    for (unsigned run = 0;; ++run) {
+      unsigned layout = run / 2, 
+               stored = run % 2 ? 1 + (layout + index) % 3 : 0;
       // Halos and slices go round with the layouts.
       HarnessOptions options;
       options.kernel = test.kernel;
@@ -41,6 +69,8 @@ static Counts runCases(int job, int jobs, const std::string &only, bool verbose)
         options.halo = {1, 2, 1, 3};
       options.moreInputHalo = layout % 3 == 2 ? 1 : 0;
       options.slice = layout % 3 == 1;
+      options.bf16In = stored & 1;
+      options.bf16Out = stored & 2;
       std::string error;
       auto kernel =
           CompiledKernel::make(*context, test.text, target, options, error);
@@ -48,23 +78,15 @@ static Counts runCases(int job, int jobs, const std::string &only, bool verbose)
         break;
       for (int64_t batch : {1, 3}) {
         double difference = 0;
-        if (kernel && error.empty()) {
-          std::vector<Tensor> inputs = test.inputs(batch);
-          kernel->setInputs(inputs);
-          if (kernel->run() != 0)
-            error = "returned an error";
-          std::vector<Tensor> outputs = kernel->outputs(error);
-          std::vector<Tensor> reference = test.reference(inputs);
-          for (size_t i = 0; i < reference.size(); ++i)
-            difference =
-                std::max(difference, relativeError(outputs[i], reference[i]));
-          if (error.empty() && difference > test.tolerance)
-            error = "differs by " + std::to_string(difference);
-        }
+        if (kernel && error.empty())
+          difference = runCase(*context, target, test, options, *kernel, batch,
+                               error);
         ++(error.empty() ? counts.passed : counts.failed);
         if (verbose || !error.empty())
-          printf("%s layout %u batch %d: %s (%.1e)\n", test.name.c_str(), layout,
-                 (int)batch, error.empty() ? "passed" : error.c_str(), difference);
+          printf("%s layout %u%s%s batch %d: %s (%.1e)\n", test.name.c_str(),
+                 layout, options.bf16In ? " from bf16" : "",
+                 options.bf16Out ? " to bf16" : "", (int)batch,
+                 error.empty() ? "passed" : error.c_str(), difference);
       }
       if (!kernel)
         break;

@@ -70,3 +70,38 @@ cnn.model @not_a_layer {
     cnn.yield %w : tensor<8xf32>
   }
 }
+
+// -----
+
+// CHECK-LABEL: cnn.model @bounded attributes {cnn.max_error = 1.000000e-04 : f64}
+cnn.model @bounded attributes {cnn.max_error = 1.0e-4} {
+  %x = cnn.input "x" : tensor<?x8x6x6xf32>
+  // CHECK: cnn.global_avgpool %{{.*}} {cnn.max_error = 1.000000e-05 : f64}
+  %y = cnn.global_avgpool %x {cnn.max_error = 1.0e-5} : (tensor<?x8x6x6xf32>) -> tensor<?x8x1x1xf32>
+  cnn.output %y "y" : tensor<?x8x1x1xf32>
+}
+
+// -----
+
+// expected-error @below {{cnn.max_error is an f64 from 1.000000e-07 to 1.000000e+00}}
+cnn.model @bound_too_small attributes {cnn.max_error = 1.0e-9} {
+  %x = cnn.input "x" : tensor<?x8x6x6xf32>
+  cnn.output %x "y" : tensor<?x8x6x6xf32>
+}
+
+// -----
+
+// expected-error @below {{cnn.max_error is an f64 from 1.000000e-07 to 1.000000e+00}}
+cnn.model @bound_of_integers attributes {cnn.max_error = 1} {
+  %x = cnn.input "x" : tensor<?x8x6x6xf32>
+  cnn.output %x "y" : tensor<?x8x6x6xf32>
+}
+
+// -----
+
+cnn.model @nothing_to_bound {
+  %x = cnn.input "x" : tensor<?x8x6x6xf32>
+  // expected-error @below {{has no error that cnn.max_error could bound}}
+  %y = cnn.flatten %x {cnn.max_error = 1.0e-4} : (tensor<?x8x6x6xf32>) -> tensor<?x288xf32>
+  cnn.output %y "y" : tensor<?x288xf32>
+}

@@ -274,3 +274,30 @@ cnn.model @before_and_after {
   }
   cnn.output %3 "y" : tensor<?x8x6x6xf32>
 }
+
+// The border of a padded convolution is zero, that of the map before it is not:
+// the map has its own kernel, whatever follows the convolution.
+// CHECK-LABEL: cnn.model @own_border
+// CHECK:      %[[MAP:.*]] = cnn.fused
+// CHECK-NEXT: ^bb0
+// CHECK-NEXT:   cnn.map "exp"
+// CHECK:      cnn.fused %[[MAP]], %{{.*}} :
+// CHECK-NEXT: ^bb0
+// CHECK-NEXT:   cnn.conv
+// CHECK-NEXT:   cnn.map "exp"
+cnn.model @own_border {
+  %x = cnn.input "image" : tensor<?x8x6x6xf32>
+  %w = cnn.weight "conv.weight" : tensor<8x8x3x3xf32>
+  %1 = cnn.map "exp" %x : (tensor<?x8x6x6xf32>) -> tensor<?x8x6x6xf32> {
+  ^bb0(%p: f32):
+    %m = math.exp %p : f32
+    cnn.yield %m : f32
+  }
+  %2 = cnn.conv %1, %w {pad = array<i64: 1, 1, 1, 1>} : (tensor<?x8x6x6xf32>, tensor<8x8x3x3xf32>) -> tensor<?x8x6x6xf32>
+  %3 = cnn.map "exp" %2 : (tensor<?x8x6x6xf32>) -> tensor<?x8x6x6xf32> {
+  ^bb0(%p: f32):
+    %m = math.exp %p : f32
+    cnn.yield %m : f32
+  }
+  cnn.output %3 "y" : tensor<?x8x6x6xf32>
+}

@@ -254,7 +254,7 @@ void noAllocations() {
     CHECK(S.S);
     // Which thread gets which task is chance; after some runs all had each.
     long Before = -1;
-    for (int Quiet = 0, Run = 0; Quiet != 50 && Run != 20000; ++Run) {
+    for (int Quiet = 0, Run = 0; Quiet != 50 && Run != 2000; ++Run) {
       long Now = allocations();
       Quiet = Now == Before ? Quiet + 1 : 0;
       Before = Now;

@@ -1,0 +1,204 @@
+//===- tune.cpp - halcyon tune: faster schedules by measurement -----------===//
+
+#include "compiler/codegen/Cache.h"
+#include "compiler/tools/Driver.h"
+#include "compiler/tune/Tuner.h"
+#include "compiler/tune/Version.h"
+
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/Path.h"
+
+#include <atomic>
+#include <csignal>
+#include <ctime>
+#include <unistd.h>
+
+using namespace llvm;
+
+namespace halcyon {
+
+static int tune();
+
+static Subcommand command("tune", "Search for faster schedules, by measurement",
+                          tune);
+
+namespace {
+/// A search starts from what the compiler does by itself, and measurements can
+/// be moved without a model.
+struct TuneModelOptions : ModelOptions {
+  explicit TuneModelOptions(cl::SubCommand &sub) : ModelOptions(sub) {
+    model.setNumOccurrencesFlag(cl::Optional);
+    for (cl::Option *option :
+         {(cl::Option *)&algorithm, (cl::Option *)&schedule,
+          (cl::Option *)&writeSchedule})
+      option->removeArgument();
+  }
+};
+} // namespace
+static TuneModelOptions model(command.command);
+static cl::opt<std::string> budget(
+    "budget", cl::desc("How long it may take: 30s, 10m, 1h"),
+    cl::value_desc("time"), cl::init("10m"), cl::sub(command.command));
+static cl::opt<std::string> output(
+    "o", cl::desc("The schedule file; the model's name with .sched, if not given"),
+    cl::value_desc("file"), cl::sub(command.command));
+static cl::opt<unsigned> threads("threads",
+                                 cl::desc("Threads that the program will have"),
+                                 cl::value_desc("number"),
+                                 cl::sub(command.command));
+static cl::opt<std::string> storePath(
+    "store", cl::desc("The measurements; in the cache folder, if not given"),
+    cl::value_desc("file"), cl::sub(command.command));
+static cl::opt<std::string> exportPath(
+    "export", cl::desc("Write all measurements to a file, for other machines"),
+    cl::value_desc("file"), cl::sub(command.command));
+static cl::opt<std::string> importPath(
+    "import", cl::desc("Take over the measurements of such a file"),
+    cl::value_desc("file"), cl::sub(command.command));
+
+/// "30s", "10m", "1h", "90" as seconds; nothing where it is none of them.
+static std::optional<double> parseTime(StringRef text) {
+  double unit = 1, number;
+  if (text.consume_back("h"))
+    unit = 3600;
+  else if (text.consume_back("m"))
+    unit = 60;
+  else
+    text.consume_back("s");
+  if (text.getAsDouble(number) || !(number > 0) || number * unit > 30 * 86400)
+    return std::nullopt;
+  return number * unit;
+}
+
+static std::atomic<bool> interrupted;
+
+/// The first Ctrl-C ends the search, the second the process.
+static void watchInterrupts() {
+  struct sigaction action = {};
+  action.sa_handler = [](int) { interrupted = true; };
+  action.sa_flags = SA_RESETHAND | SA_RESTART;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+}
+
+static std::string today() {
+  char text[32];
+  time_t now = time(nullptr);
+  struct tm local;
+  localtime_r(&now, &local);
+  strftime(text, sizeof text, "%Y-%m-%d", &local);
+  return text;
+}
+
+static std::string modelText(const CostModel &costs) {
+  if (!costs.correlation())
+    return "cost model: the kernels' estimates, for want of measurements";
+  return formatv("cost model: rank correlation {0:F2} on {1} kernels it has not "
+                 "seen, the kernels' estimates alone {2:F2}: {3}",
+                 *costs.correlation(), costs.kernels(),
+                 *costs.estimateCorrelation(),
+                 costs.usesLearned() ? "used"
+                                     : formatv("not used below {0:F1}",
+                                               CostModel::kLeastCorrelation)
+                                           .str())
+      .str();
+}
+
+static void printResult(const TuneResult &result, const CostModel &costs,
+                        const std::string &path) {
+  const Comparison &c = result.comparison;
+  outs() << result.measured << " candidates of " << result.kernels
+         << " kernels measured";
+  ListSeparator comma;
+  for (auto &[outcome, count] : result.failures)
+    outs() << (outcome == result.failures.begin()->first ? "; failed: " : "")
+           << comma << count << " " << outcomeText(outcome);
+  outs() << "\n" << modelText(costs) << "\n";
+  if (c.pairs)
+    outs() << formatv("tuned {0}, untuned {1}: {2:F3} ({3:F3} to {4:F3}), {5} "
+                      "of {6} kernels changed\n",
+                      secondsText(c.second), secondsText(c.first), c.ratio,
+                      c.low, c.high, result.changed, result.kernels);
+  if (!result.kept)
+    outs() << "nothing found that is surely faster: the untuned schedule is "
+              "kept\n";
+  outs() << "wrote " << path << "\n";
+}
+
+/// Moves measurements between stores, as asked.
+static bool exchange(Store &store) {
+  if (!importPath.empty()) {
+    auto taken = store.importFrom(importPath);
+    if (!taken)
+      return fail(store.error());
+    outs() << "took over " << *taken << " measurements; there are "
+           << store.size() << "\n";
+  }
+  if (!exportPath.empty()) {
+    if (!store.exportTo(exportPath))
+      return fail(store.error());
+    outs() << "wrote " << store.size() << " measurements to " << exportPath
+           << "\n";
+  }
+  return true;
+}
+
+static int tune() {
+  auto seconds = parseTime(budget);
+  if (!seconds)
+    return !fail("--budget takes a time, such as 30s, 10m or 1h, not '" +
+                 budget + "'");
+  Driver driver(model);
+  if (!driver.findMachine())
+    return 1;
+  const Target &target = driver.target;
+  TuneOptions how;
+  how.threads = threads ? (unsigned)threads : (unsigned)target.cores;
+  StoreScope scope{target.halide + ", " + std::to_string(how.threads) + " threads",
+                   storeVersion(), machineName()};
+  std::string error, path = storePath.empty() ? Store::defaultPath() : storePath;
+  auto store = Store::open(path, scope, error);
+  if (!store)
+    return !fail(error);
+  if (!exchange(*store))
+    return 1;
+  if (model.model.empty())
+    return importPath.empty() && exportPath.empty() &&
+           !fail("the model file is missing (see halcyon tune --help)");
+  if (model.weights.empty())
+    model.weights = "seed:1";
+  if (!driver.parse() || !driver.checkModelWeights() || !driver.optimize())
+    return 1;
+  if (driver.module->getOps<cnn::ModelOp>().empty())
+    return !fail("the file has no model");
+  std::string file = output;
+  if (file.empty())
+    file = sys::path::stem(model.model).str() + ".sched";
+  // Minutes of measuring should not end here.
+  StringRef beside = sys::path::parent_path(file);
+  if (!isSpecialFile(file) &&
+      access(beside.empty() ? "." : beside.str().c_str(), W_OK) != 0)
+    return !fail("can't write " + file + ": " + strerror(errno));
+  how.pipeline = driver.pipelineOptions();
+  how.budget = *seconds;
+  how.halide = HALCYON_HALIDE_VERSION;
+  how.interrupted = [] { return interrupted.load(); };
+  watchInterrupts();
+  TuneResult result;
+  Progress progress(*seconds, isatty(STDERR_FILENO));
+  Tuner tuner(*driver.module, target, *driver.weights, *store, progress, how);
+  bool good = tuner.run(result, error);
+  progress.clear();
+  if (!good)
+    return !fail(interrupted ? "interrupted before anything was measured" : error);
+  result.schedule.comments = {sys::path::filename(file).str() + ", tuned " +
+                              today()};
+  if (!writeWhole(file, printSchedule(result.schedule)))
+    return !fail("can't write " + file + ": " + strerror(errno));
+  printResult(result, tuner.model(), file);
+  return 0;
+}
+
+} // namespace halcyon

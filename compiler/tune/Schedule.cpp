@@ -1,0 +1,200 @@
+//===- Schedule.cpp - What a schedule file says ---------------------------===//
+
+#include "compiler/tune/Schedule.h"
+#include "dialects/cnn/Support.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FormatVariadic.h"
+
+using namespace mlir;
+
+namespace halcyon {
+
+//===----------------------------------------------------------------------===//
+// Text
+//===----------------------------------------------------------------------===//
+
+/// "winograd4" as "winograd(4)".
+static std::string kernelText(StringRef kernel) {
+  StringRef word = kernel.rtrim("0123456789");
+  if (word.empty() || word.size() == kernel.size())
+    return kernel.str();
+  return (word + "(" + kernel.drop_front(word.size()) + ")").str();
+}
+
+/// A name of letters, digits and some signs as it is, any other in quotes.
+static std::string nameText(StringRef name) {
+  bool plain = !name.empty() && llvm::all_of(name, [](char c) {
+    return llvm::isAlnum(c) || StringRef("_.#-").contains(c);
+  });
+  if (plain)
+    return name.str();
+  std::string text = "\"";
+  for (char c : name) {
+    if (c == '"' || c == '\\')
+      text += '\\';
+    text += c;
+  }
+  return text + "\"";
+}
+
+static std::string valueText(const ScheduleTerm &term) {
+  if (term.flag)
+    return term.value ? "yes" : "no";
+  return std::to_string(term.value);
+}
+
+std::string ScheduleLine::text() const {
+  std::string line = kernelText(kernel);
+  if (!layout.empty())
+    line += " layout " + layout;
+  for (size_t i = 0; i < terms.size();) {
+    auto [word, key] = splitParameter(terms[i].name);
+    line += (" " + word + "(").str();
+    for (size_t first = i; i < terms.size(); ++i) {
+      auto [nextWord, nextKey] = splitParameter(terms[i].name);
+      if (i != first && (nextWord != word || key.empty()))
+        break;
+      line += i == first ? "" : ", ";
+      line += (nextKey.empty() ? "" : nextKey.str() + "=") + valueText(terms[i]);
+    }
+    line += ")";
+  }
+  return line;
+}
+
+cnn::ScheduleAttr ScheduleLine::attribute(MLIRContext *context) const {
+  SmallVector<std::pair<StringRef, int64_t>> params;
+  for (const ScheduleTerm &term : terms)
+    params.push_back({term.name, term.value});
+  return makeSchedule(context, kernel, params);
+}
+
+/// Text that fits behind "//" on one line.
+static std::string commentText(StringRef text) {
+  std::string line = "// ";
+  for (char c : text)
+    line += c == '\n' || c == '\r' ? ' ' : c;
+  return line;
+}
+
+std::string printSchedule(const Schedule &schedule) {
+  std::string text;
+  for (const std::string &comment : schedule.comments)
+    text += StringRef(commentText(comment)).rtrim().str() + "\n";
+  text += "target \"" + schedule.target + "\"";
+  if (schedule.threads)
+    text += " threads " + std::to_string(schedule.threads);
+  if (!schedule.halide.empty())
+    text += " halide " + schedule.halide;
+  text += "\n";
+  // Names and what follows stand in columns, unless a name is very long.
+  auto padded = [](std::string word, size_t width) {
+    word.resize(std::max(word.size(), width), ' ');
+    return word;
+  };
+  size_t names = 0, texts = 0;
+  for (const ScheduleLine &line : schedule.lines) {
+    if (size_t size = nameText(line.layer).size(); size < 48)
+      names = std::max(names, size + 1);
+    if (size_t size = line.text().size(); size < 100)
+      texts = std::max(texts, size);
+  }
+  for (const ScheduleLine &line : schedule.lines) {
+    std::string row = padded(nameText(line.layer) + ":", names) + " ";
+    if (line.comment.empty())
+      text += row + line.text() + "\n";
+    else
+      text += row + padded(line.text(), texts) + "  " +
+              commentText(line.comment) + "\n";
+  }
+  return text;
+}
+
+std::string timeText(const Group &group, const Target &target, double seconds) {
+  double arithmetic = groupFlops(group) / (target.flops * target.cores);
+  double memory = groupBytes(group) / target.totalBandwidth;
+  std::string text = llvm::formatv("{0:F3} ms", seconds * 1e3);
+  if (seconds <= 0)
+    return text;
+  if (arithmetic > seconds)
+    return text + llvm::formatv(", {0:F1} x what direct could", arithmetic / seconds).str();
+  if (arithmetic >= memory)
+    return text + llvm::formatv(", {0:F0} % of peak", 100 * arithmetic / seconds).str();
+  return text + llvm::formatv(", {0:F0} % of memory's rate", 100 * memory / seconds).str();
+}
+
+//===----------------------------------------------------------------------===//
+// Models
+//===----------------------------------------------------------------------===//
+
+static bool isMap(Value value) {
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  return type && type.getRank() == 4 && !Group::isWeight(value);
+}
+
+ScheduleLine scheduleLine(cnn::FusedOp fused, const Target &target) {
+  Group group(fused.getBody().front());
+  cnn::ScheduleAttr schedule = *fused.getSchedule();
+  ScheduleLine line;
+  line.layer = cnn::layerLocation(fused.getLoc()).path;
+  line.kernel = schedule.getAlgorithm().str();
+  LayoutChoice choice;
+  auto add = [](Value value, SmallVectorImpl<cnn::LayoutAttr> &layouts) {
+    layouts.push_back(isMap(value) ? cnn::layoutOf(value.getType())
+                                   : cnn::LayoutAttr());
+  };
+  for (Value input : fused.getInputs())
+    add(input, choice.inputs);
+  for (Value output : fused.getResults())
+    add(output, choice.outputs);
+  line.layout = layoutText(choice);
+  const Kernel *kernel = findKernel(line.kernel);
+  for (const ScheduleParameter &p : kernel->parameters(group, target))
+    line.terms.push_back({p.name.str(), schedule.param(p.name), p.flag, {}});
+  return line;
+}
+
+SmallVector<std::pair<std::string, cnn::FusedOp>>
+scheduledGroups(cnn::ModelOp model) {
+  SmallVector<std::pair<std::string, cnn::FusedOp>> groups;
+  llvm::StringMap<int> seen;
+  for (auto fused : model.getBody().front().getOps<cnn::FusedOp>()) {
+    // Copies and conversions follow from the layouts.
+    Operation *anchor = Group(fused.getBody().front()).anchor();
+    if (anchor && (isa<cnn::RelayoutOp>(anchor) ||
+                   cast<cnn::ComputeOpInterface>(anchor).movesDataOnly()))
+      continue;
+    std::string name = cnn::layerLocation(fused.getLoc()).path;
+    int count = ++seen[name];
+    if (count > 1 || name.empty())
+      name += "#" + std::to_string(count);
+    groups.push_back({name, fused});
+  }
+  return groups;
+}
+
+Schedule scheduleOf(cnn::ModelOp model, const Target &target, StringRef halide) {
+  Schedule schedule;
+  schedule.target = target.machine;
+  schedule.threads = target.cores;
+  schedule.halide = halide.str();
+  llvm::StringMap<std::string> first;
+  for (auto &[name, fused] : scheduledGroups(model)) {
+    ScheduleLine line = scheduleLine(fused, target);
+    // What runs again as it ran before needs no line of its own.
+    std::string text = line.text();
+    auto [at, isNew] = first.try_emplace(line.layer, text);
+    if (!isNew && at->second == text && !line.layer.empty())
+      continue;
+    line.layer = name;
+    Group group(fused.getBody().front());
+    line.comment = "estimated " +
+                   timeText(group, target,
+                            findKernel(line.kernel)->cost(group, target));
+    schedule.lines.push_back(std::move(line));
+  }
+  return schedule;
+}
+
+} // namespace halcyon
