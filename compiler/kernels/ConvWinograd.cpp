@@ -231,7 +231,8 @@ Plan WinogradConv::planOf(const Group &group, const Target &target) const {
     int tasks = ceilDiv(rows, height) * ceilDiv(columns, width);
     double seconds = phases ? task / target.cores + 3 * target.callSeconds
                             : ceilDiv(tasks, target.cores) * task;
-    seconds += 0.7 * cold;
+    // They are fetched ahead while others are used.
+    seconds = std::max(seconds, cold) + 0.3 * std::min(seconds, cold);
     if (seconds < best.seconds)
       best = {height, width, phases, seconds};
   };
