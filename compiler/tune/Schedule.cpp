@@ -14,8 +14,7 @@ namespace halcyon {
 // Text
 //===----------------------------------------------------------------------===//
 
-/// "winograd4" as "winograd(4)".
-static std::string kernelText(StringRef kernel) {
+std::string kernelText(StringRef kernel) {
   StringRef word = kernel.rtrim("0123456789");
   if (word.empty() || word.size() == kernel.size())
     return kernel.str();
@@ -24,9 +23,10 @@ static std::string kernelText(StringRef kernel) {
 
 /// A name of letters, digits and some signs as it is, any other in quotes.
 static std::string nameText(StringRef name) {
-  bool plain = !name.empty() && llvm::all_of(name, [](char c) {
-    return llvm::isAlnum(c) || StringRef("_.#-").contains(c);
-  });
+  bool plain = !name.empty() && name.front() != '/' && !name.contains("//") &&
+               llvm::all_of(name, [](char c) {
+                 return llvm::isAlnum(c) || StringRef("_.#-/").contains(c);
+               });
   if (plain)
     return name.str();
   std::string text = "\"";

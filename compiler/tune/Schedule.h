@@ -52,6 +52,9 @@ struct Schedule {
   llvm::SMRange targetAt;
 };
 
+/// "winograd4" as a schedule has it: "winograd(4)".
+std::string kernelText(llvm::StringRef kernel);
+
 /// The file's text.
 std::string printSchedule(const Schedule &schedule);
 

@@ -71,7 +71,7 @@ void Applier::apply(const ScheduleLine &line) {
     for (const Kernel *other : allKernels())
       known.push_back(other->name());
     diags.error(line.kernelAt, "there is no kernel '" +
-                                   dsl::printable(line.kernel) + "'" +
+                                   dsl::printable(kernelText(line.kernel)) + "'" +
                                    dsl::didYouMean(line.kernel, known));
   }
   bool found = false, good = kernel != nullptr;
@@ -93,7 +93,7 @@ static std::string kernelsOf(const Group &group, const Target &target) {
   for (const Kernel *kernel : allKernels()) {
     std::string why;
     if (kernel->handles(group, target, why))
-      able.push_back("'" + kernel->name().str() + "'");
+      able.push_back("'" + kernelText(kernel->name()) + "'");
   }
   return able.empty() ? "nothing computes this layer"
                       : "this layer runs with " + dsl::joinWords(able, "or");
@@ -102,7 +102,7 @@ static std::string kernelsOf(const Group &group, const Target &target) {
 bool Applier::apply(const ScheduleLine &line, const Kernel &kernel,
                     cnn::FusedOp fused) {
   Group group(fused.getBody().front());
-  std::string why, name = "'" + line.kernel + "'";
+  std::string why, name = "'" + kernelText(line.kernel) + "'";
   std::string layer = "'" + dsl::printable(line.layer) + "'";
   if (!kernel.handles(group, target, why)) {
     if (why.empty())

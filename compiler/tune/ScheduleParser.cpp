@@ -90,9 +90,10 @@ void Parser::next() {
   } else if (line.starts_with("->")) {
     size = 2;
   } else if (isWordChar(line[0])) {
-    // "nchw->nhwc" is three words.
-    while (size < line.size() && isWordChar(line[size]) &&
-           !line.drop_front(size).starts_with("->"))
+    // "nchw->nhwc" is three words, and "//" begins a comment.
+    while (size < line.size() && (isWordChar(line[size]) || line[size] == '/') &&
+           !line.drop_front(size).starts_with("->") &&
+           !line.drop_front(size).starts_with("//"))
       ++size;
     token.isWord = true;
   }
