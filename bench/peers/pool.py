@@ -10,8 +10,8 @@ import time
 from peers.peer import Refused
 
 BENCH = pathlib.Path(__file__).resolve().parents[1]
-# Threads that poll for work stop within this, so that they don't meet the next worker's.
-REST = 0.15
+# OpenMP's threads poll for 200 ms after their last loop: longer than that, so that none meets the next worker's.
+REST = 0.25
 
 
 class PeerWorker:
