@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define HALCYON_PROGRAM_VERSION 1
+#define HALCYON_PROGRAM_VERSION 2
 
 /// Where the bytes of a view lie.
 enum halcyon_space {
@@ -33,7 +33,7 @@ enum halcyon_space {
 #define HALCYON_BATCH (-1)
 /// An extent or stride that comes from the decoded picture.
 #define HALCYON_DYNAMIC (-2)
-#define HALCYON_MAX_RANK 6
+#define HALCYON_MAX_RANK 8
 
 /// One dimension of a view, in elements, as Halide counts them. The pointer of
 /// a view is the address of the element at every dimension's `min`.
