@@ -46,7 +46,7 @@ Comparison compareTimes(llvm::ArrayRef<TimePair> pairs) {
   result.second = median(second);
   int k = leftOut(result.pairs);
   result.low = k < 0 ? 0 : ratios[k];
-  result.high = k < 0 ? HUGE_VAL : ratios[ratios.size() - 1 - k];
+  result.high = k < 0 ? 1e30 : ratios[ratios.size() - 1 - k];
   return result;
 }
 

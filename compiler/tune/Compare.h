@@ -25,7 +25,7 @@ struct TimePair {
 /// How the second side's time relates to the first's.
 struct Comparison {
   double ratio = 1;         ///< median of second / first
-  double low = 0, high = 0; ///< with 99 % confidence
+  double low = 0, high = 1e30; ///< with 99 % confidence
   double first = 0, second = 0; ///< median seconds
   int pairs = 0;
 

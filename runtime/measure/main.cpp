@@ -347,7 +347,7 @@ static bool execute(State &S, char *Line) {
 }
 
 int main(int Count, char **Values) {
-  if (Count != 5) {
+  if (Count != 4) {
     fprintf(stderr, "this program is run by halcyon tune\n");
     return 2;
   }
@@ -357,10 +357,10 @@ int main(int Count, char **Values) {
   State S;
   halcyon_options Settings = {};
   halcyon_error Error = {};
-  Settings.threads = uint32_t(strtoul(Values[3], nullptr, 10));
+  Settings.threads = uint32_t(strtoul(Values[2], nullptr, 10));
   Settings.flags = HALCYON_PIN_CALLER;
-  Settings.weights_path = S.Program.weight_bytes ? Values[2] : nullptr;
-  S.ColdBytes = strtoull(Values[4], nullptr, 10);
+  Settings.weights_path = S.Program.weight_bytes ? Values[1] : nullptr;
+  S.ColdBytes = strtoull(Values[3], nullptr, 10);
   S.Weights =
       static_cast<Copies *>(calloc(S.Program.num_calls + 1, sizeof(Copies)));
   if (!S.Weights)
