@@ -23,9 +23,22 @@ static Halide::OutputFileType fileType(KernelOutput output) {
   return Halide::OutputFileType::object;
 }
 
+namespace {
+/// Errors are thrown. Warnings are about Halide's own choices, such as what it
+/// makes of bf16, and of no use to who compiles a network.
+class Reporter : public Halide::CompileTimeErrorReporter {
+  void warning(const char *) override {}
+  [[noreturn]] void error(const char *message) override {
+    throw std::runtime_error(message);
+  }
+};
+} // namespace
+
 std::string lowerKernel(exec::KernelOp op, const Target &target,
                         const KernelCompilerOptions &options,
                         const std::string &path) {
+  static Reporter reporter;
+  Halide::set_custom_compile_time_error_reporter(&reporter);
   try {
     Group group(op.getBody().front());
     const Kernel *kernel = findKernel(op.getSchedule().getAlgorithm());
@@ -74,8 +87,6 @@ std::string lowerKernel(exec::KernelOp op, const Target &target,
     if (rename(temporary.c_str(), path.c_str()) != 0)
       return std::string("can't write ") + path + ": " + strerror(errno);
     return "";
-  } catch (const Halide::Error &error) {
-    return error.what();
   } catch (const std::exception &error) {
     return error.what();
   }

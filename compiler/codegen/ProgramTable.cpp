@@ -99,6 +99,8 @@ halcyon_view TableWriter::viewOf(Value value,
   } else {
     view.space = HALCYON_IMAGE;
   }
+  if (geometry.dims.size() > HALCYON_MAX_RANK)
+    llvm::report_fatal_error("a buffer has more dimensions than a view");
   for (auto [index, dim] : llvm::enumerate(geometry.dims)) {
     auto number = [](int64_t n) {
       return n == cnn::kBatch       ? HALCYON_BATCH
