@@ -151,8 +151,13 @@ public:
   // five kinds of data (test/kernels/ConvErrors.cpp), the error over the root
   // of the channels is up to 7.5e-8 for m = 2 and 9.0e-7 for m = 4.
   double error(const Group &group, const Target &) const override {
-    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
-    return (m == 2 ? 1.1e-7 : 1.4e-6) * std::sqrt(s.c);
+    auto conv = group.anchorAs<cnn::ConvOp>();
+    // Filters, and inputs, that are rounded once they are transformed: no
+    // precision asks for that. Simulated on 16 to 256 channels: up to 4.8e-3
+    // and 6.4e-2, whatever their count.
+    if (cnn::isBf16(conv.getWeight().getType()))
+      return m == 2 ? 7e-3 : 9e-2;
+    return (m == 2 ? 1.1e-7 : 1.4e-6) * std::sqrt(ConvShape::of(conv).c);
   }
 
   double cost(const Group &group, const Target &target) const override {

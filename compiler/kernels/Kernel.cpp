@@ -289,11 +289,11 @@ double sumError(double terms) {
 
 double groupTerms(const Group &group) {
   if (!group.anchor())
-    return 1;
+    return 0;
   double flops = cast<cnn::ComputeOpInterface>(group.anchor()).getFlops();
   double results =
       cnn::elementsPerImage(group.anchor()->getResult(0).getType());
-  return std::max(1.0, flops / 2 / results);
+  return flops > 0 ? std::max(1.0, flops / 2 / results) : 0;
 }
 
 std::string errorText(double error) {

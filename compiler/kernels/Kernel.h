@@ -194,7 +194,8 @@ double rooflineSeconds(const Target &target, double flops, double bytes,
 
 /// The error of sums of `terms` products in f32: measured, with a margin.
 double sumError(double terms);
-/// Terms of the sum that an element of the anchor's result is.
+/// Terms of the sum that an element of the anchor's result is; 0 where nothing
+/// is summed.
 double groupTerms(const Group &group);
 
 /// "1.9e-5": an error or its bound, rounded up to three digits.

@@ -15,8 +15,11 @@ assert layers["batchnorm_1"]["kernels"] == stem["kernels"]
 assert layers["batchnorm_1"]["fate"] == "folded" and layers["relu_1"]["fate"] == "fused"
 kernel = facts["kernels"][conv["kernels"][0] - 1]
 assert kernel["algorithm"] == "im2col" and kernel["reason"] == "asked for", kernel
+assert kernel["max_error"] == 1e-3 and 1e-8 < kernel["estimated_error"] < 1e-5, kernel
 candidates = {c["algorithm"]: c for c in kernel["candidates"]}
 assert candidates["direct"]["estimated_ms"] > 0, candidates
+assert candidates["winograd4"]["estimated_error"] > 2 * candidates["direct"]["estimated_error"], candidates
+assert "estimated_error" not in candidates["pointwise"], candidates
 assert "not 1x1" in candidates["pointwise"]["ruled_out"], candidates
 assert not {"softmax", "pool", "linear"} & candidates.keys(), candidates
 totals = facts["totals"]
