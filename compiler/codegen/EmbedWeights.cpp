@@ -3,6 +3,8 @@
 #include "compiler/codegen/EmbedWeights.h"
 #include "compiler/codegen/PrepareWeights.h"
 
+#include "halcyon/program.h"
+
 #include <cerrno>
 #include <cstring>
 #include <elf.h>
@@ -212,7 +214,8 @@ std::string writeWeightsFile(exec::ProgramOp program, const WeightSource &source
   struct {
     char magic[8];
     uint64_t version, id, bytes;
-  } header = {{'H', 'A', 'L', 'C', 'Y', 'O', 'N', 'W'}, 1, id, size};
+  } header = {{'H', 'A', 'L', 'C', 'Y', 'O', 'N', 'W'},
+              HALCYON_PROGRAM_VERSION, id, size};
   WholeFile file(path);
   file.write(&header, sizeof header, 0);
   prepareWeights(program, source, 0, 1,
