@@ -95,7 +95,8 @@ public:
                          {"unroll_ci", 0},
                          {"inputs_hot", inputsHot},
                          {"rows_per_task", rowsPerTask},
-                         {"tiles_per_task", 1}});
+                         {"tiles_per_task", 1},
+                         {"prefetch", 1}});
   }
 
   SmallVector<ScheduleParameter>
@@ -112,7 +113,8 @@ public:
              staged ? SmallVector<int64_t, 8>{1} : SmallVector<int64_t, 8>{0, 1},
              /*flag=*/true},
             {"rows_per_task", 1, s.oh, taskSizes(s.oh)},
-            {"tiles_per_task", 1, blocks, {1, 2, 4}}};
+            {"tiles_per_task", 1, blocks, {1, 2, 4}},
+            {"prefetch", 0, 1, {0, 1}, /*flag=*/true}};
   }
 
   bool holds(const Group &group, const Target &target,
@@ -145,7 +147,12 @@ public:
                          {"tile_x", tile.x},
                          {"tile_y", tile.y},
                          {"rows_per_task", rows}});
-    return spaceFrom(group, target, tiles);
+    auto space = spaceFrom(group, target, tiles);
+    // There is nothing to fetch ahead where weights stay.
+    llvm::erase_if(space, [](cnn::ScheduleAttr schedule) {
+      return schedule.param("inputs_hot") && !schedule.param("prefetch");
+    });
+    return space;
   }
 
   double cost(const Group &group, const Target &target) const override {
@@ -354,7 +361,7 @@ void DirectConv::build(KernelBuilder &b) const {
     int factor = unrollOf(b, "unroll_ci", steps, tileCo * tileX * tileY);
     if (factor > 1)
       update.unroll(k[pairs], factor);
-    if (index == 0 && whole && !inputsHot)
+    if (index == 0 && whole && !inputsHot && param(b, defaults, "prefetch"))
       b.streamAhead({acc,
                      {{out, yo, rowsPerTask},
                       {out, xo, ceilDiv(s.ow, tileX)},

@@ -126,7 +126,8 @@ public:
                          {"unroll_ci", 0},
                          {"rows", plan.rows},
                          {"columns", plan.columns},
-                         {"phases", plan.phases}});
+                         {"phases", plan.phases},
+                         {"prefetch", 1}});
   }
 
   SmallVector<ScheduleParameter>
@@ -138,7 +139,8 @@ public:
             unrollParameter("unroll_ci", target),
             {"rows", 1, tiles(s.oh), {}},
             {"columns", 1, tiles(s.ow), {}},
-            {"phases", 0, 1, {0}, /*flag=*/true}};
+            {"phases", 0, 1, {0}, /*flag=*/true},
+            {"prefetch", 0, 1, {0, 1}, /*flag=*/true}};
   }
 
   bool holds(const Group &group, const Target &target,
@@ -419,14 +421,15 @@ void WinogradConv::build(KernelBuilder &b) const {
       .unroll(ty)
       .unroll(k[pairs], unrollOf(b, "unroll_ci", steps, tileCo * tileX * tileY));
   const int inBlocks = ceilDiv(s.c, v);
-  b.streamAhead({acc,
-                 {{product, ty, ceilDiv(rows, tileY)},
-                  {product, tx, ceilDiv(width, tileX)},
-                  {acc, k[pairs + 1], inBlocks}},
-                 b.input(conv.getWeight()),
-                 int(cnn::elementBytes(conv.getWeight().getType())) * tileCo *
-                     inBlocks * v * v,
-                 1});
+  if (param(b, defaults, "prefetch"))
+    b.streamAhead({acc,
+                   {{product, ty, ceilDiv(rows, tileY)},
+                    {product, tx, ceilDiv(width, tileX)},
+                    {acc, k[pairs + 1], inBlocks}},
+                   b.input(conv.getWeight()),
+                   int(cnn::elementBytes(conv.getWeight().getType())) * tileCo *
+                       inBlocks * v * v,
+                   1});
   inT.compute_at(out, group)
       .bound_extent(tx, width)
       .bound_extent(ty, rows)

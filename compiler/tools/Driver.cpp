@@ -200,7 +200,9 @@ bool Driver::makeObjects(const ProgramOptions &how, WeightsObject weightsObject,
   std::string prepared;
   {
     raw_string_ostream os(prepared);
-    exec->print(os);
+    for (auto function : exec.getBody().front().getOps<exec::FunctionOp>())
+      if (function.getSymName() == "prepare")
+        function->print(os);
   }
   table.weightsId = xxh3_64bits(prepared) ^ weights->id();
 

@@ -121,6 +121,8 @@ std::string timeText(const Group &group, const Target &target, double seconds) {
     return text + llvm::formatv(", {0:F1} x what direct could", arithmetic / seconds).str();
   if (arithmetic >= memory)
     return text + llvm::formatv(", {0:F0} % of peak", 100 * arithmetic / seconds).str();
+  if (memory > seconds)
+    return text + ", out of the caches";
   return text + llvm::formatv(", {0:F0} % of memory's rate", 100 * memory / seconds).str();
 }
 
