@@ -16,6 +16,9 @@ namespace halcyon {
 /// Algorithms whose estimate is beyond this many times the best are left to the
 /// end.
 static const double kHopeless = 3;
+/// What is hardly faster than the default is as likely to be slower in a
+/// network.
+static const double kWorthwhile = 0.99;
 
 GroupSearch::GroupSearch(cnn::FusedOp fused, std::string name,
                          const Choice &chosen, const Target &target,
@@ -120,10 +123,10 @@ std::vector<int> GroupSearch::next(unsigned count, const CostModel &model,
   std::mt19937 random((uint32_t)llvm::xxh3_64bits(text) + rounds);
   std::shuffle(open.begin(), open.end(), random);
   std::vector<int> ranked = open;
-  std::map<int, double> scores;
+  std::map<int, std::pair<double, size_t>> scores;
   for (int i : open)
-    scores[i] = model.score(candidates[i].features);
-  llvm::stable_sort(ranked, [&](int a, int b) { return scores[a] < scores[b]; });
+    scores[i] = {model.score(candidates[i].features), scores.size()};
+  llvm::sort(ranked, [&](int a, int b) { return scores[a] < scores[b]; });
   const Choice &incumbent = candidates[best()].choice;
 
   unsigned byModel = model.usesLearned() ? count * 5 / 8 : 0;
@@ -221,7 +224,9 @@ bool GroupSearch::measure(ArrayRef<int> numbers, const WeightSource &weights,
       m.reason = failure->reason;
     } else {
       m.seconds = compared.second;
-      m.relative = at == 0 ? 1 : compared.ratio * candidates[incumbent].relative();
+      m.relative = at == 0 ? 1 : compared.ratio;
+      if (incumbent != 0)
+        m.relative *= candidates[incumbent].relative();
       m.spread = compared.spread();
       m.samples = compared.pairs;
     }
@@ -241,12 +246,12 @@ bool GroupSearch::measure(ArrayRef<int> numbers, const WeightSource &weights,
 
 int GroupSearch::best() const {
   int best = 0;
+  double least = kWorthwhile;
   for (int i = 1; i < (int)candidates.size(); ++i)
-    if (candidates[i].timed() &&
-        candidates[i].relative() <
-            std::min(1.0, candidates[best].timed() ? candidates[best].relative()
-                                                   : 1.0))
+    if (candidates[i].relative() < least) {
       best = i;
+      least = candidates[i].relative();
+    }
   return best;
 }
 
@@ -256,7 +261,8 @@ std::vector<int> GroupSearch::bestOfLayouts() const {
     if (!candidates[i].timed())
       continue;
     auto [entry, fresh] = found.try_emplace(candidates[i].choice.layout, i);
-    double there = entry->second == 0 ? 1 : candidates[entry->second].relative();
+    double there =
+        entry->second == 0 ? kWorthwhile : candidates[entry->second].relative();
     if (!fresh && candidates[i].relative() < there)
       entry->second = i;
   }

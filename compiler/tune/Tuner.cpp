@@ -173,7 +173,7 @@ void Tuner::refit(bool always) {
 
 void Tuner::report(const GroupSearch &group, int before) {
   int best = group.best();
-  if (best == before)
+  if (best == before || best == 0)
     return;
   const Candidate &candidate = group.candidates[best];
   progress.say(formatv("{0}: {1}: {2:F2} of untuned", group.name, candidate.text,
@@ -207,7 +207,13 @@ bool Tuner::searchGroup(GroupSearch &group) {
 
 void Tuner::search() {
   MeasureOptions how = measuring(/*stoppable=*/true);
-  while (!how.stop()) {
+  double begun = clockSeconds();
+  int rounds = 0;
+  // A round that can't end in time is not begun.
+  auto roundSeconds = [&] {
+    return rounds ? 0.7 * (clockSeconds() - begun) / rounds : 0;
+  };
+  while (!how.stop() && timeLeft() > reserve + roundSeconds()) {
     double saved = 0;
     GroupSearch *next = nullptr;
     double most = 0;
@@ -226,6 +232,7 @@ void Tuner::search() {
     // A group that can't be measured would come up again and again.
     if (!searchGroup(*next))
       next->stale += 3;
+    ++rounds;
     refit(/*always=*/false);
   }
 }
