@@ -12,7 +12,7 @@
 // as the kernel reads them.
 // CHECK-LABEL: cnn.model @borders
 // CHECK:      %[[X:.*]] = cnn.input "x" : tensor<?x32x6x6xf32, #cnn.layout<"nchw">>
-// CHECK:      %[[IN:.*]] = cnn.fused %[[X]] {reason = "changes the layout", schedule = #cnn.schedule<"relayout", {}>} : {{.*}} -> tensor<?x32x6x6xf32, #cnn.layout<"nchw16c", halo = [1, 1, 1, 1]>>
+// CHECK:      %[[IN:.*]] = cnn.fused %[[X]] {reason = "changes the layout", schedule = #cnn.schedule<"relayout", {task_kib = {{[0-9]+}} : i64}>} : {{.*}} -> tensor<?x32x6x6xf32, #cnn.layout<"nchw16c", halo = [1, 1, 1, 1]>>
 // CHECK:      %[[W:.*]] = cnn.pack %{{.*}} : tensor<32x32x3x3xf32> to tensor<32x32x3x3xf32, #cnn.packed<"OIhw16i16o">>
 // CHECK:      %[[A:.*]] = cnn.fused %[[IN]], %[[W]] {{.*}} -> tensor<?x32x6x6xf32, #cnn.layout<"nchw16c">>
 // CHECK-NEXT: ^bb0(%{{.*}}: tensor<?x32x6x6xf32, #cnn.layout<"nchw16c", halo = [1, 1, 1, 1]>>, %{{.*}}: tensor<32x32x3x3xf32, #cnn.packed<"OIhw16i16o">>):
@@ -120,7 +120,7 @@ cnn.model @dense {
 // CHECK-LABEL: cnn.model @ragged
 // CHECK:      %[[A:.*]] = cnn.fused {{.*}} -> tensor<?x24x6x6xf32, #cnn.layout<"nchw16c">>
 // CHECK:      %[[B:.*]] = cnn.fused {{.*}} -> tensor<?x16x6x6xf32, #cnn.layout<"nchw16c">>
-// CHECK:      cnn.fused %[[A]], %[[B]] {reason = "a copy: the values do not lie behind each other", schedule = #cnn.schedule<"concat", {}>} {{.*}} -> tensor<?x40x6x6xf32, #cnn.layout<"nchw16c", halo = [1, 1, 1, 1]>>
+// CHECK:      cnn.fused %[[A]], %[[B]] {reason = "a copy: the values do not lie behind each other", schedule = #cnn.schedule<"concat", {task_kib = {{[0-9]+}} : i64}>} {{.*}} -> tensor<?x40x6x6xf32, #cnn.layout<"nchw16c", halo = [1, 1, 1, 1]>>
 cnn.model @ragged {
   %x = cnn.input "x" : tensor<?x16x6x6xf32>
   %v1w = cnn.weight "layer1.weight" : tensor<24x16x3x3xf32>
@@ -316,7 +316,7 @@ cnn.model @flatten_free {
 
 // A map in blocks does not: here a kernel puts it in order.
 // CHECK-LABEL: cnn.model @flatten_copy
-// CHECK:      %[[F:.*]] = cnn.fused {{.*}}schedule = #cnn.schedule<"flatten", {}>} : (tensor<?x16x6x6xf32, #cnn.layout<"nchw16c">>) -> tensor<?x576xf32>
+// CHECK:      %[[F:.*]] = cnn.fused {{.*}}schedule = #cnn.schedule<"flatten", {task_kib = {{[0-9]+}} : i64}>} : (tensor<?x16x6x6xf32, #cnn.layout<"nchw16c">>) -> tensor<?x576xf32>
 // CHECK:      cnn.fused %[[F]], %{{.*}}"linear"
 cnn.model @flatten_copy {
   %x = cnn.input "x" : tensor<?x16x6x6xf32>
@@ -333,7 +333,7 @@ cnn.model @flatten_copy {
 // CHECK:      %[[A:.*]] = cnn.fused {{.*}}"elementwise"
 // CHECK:      %[[F:.*]] = cnn.flatten %[[A]]
 // CHECK:      cnn.output %[[A]] "y0"
-// CHECK:      %[[COPY:.*]] = cnn.fused %[[F]] {output = "y1", reason = "copies to the output", schedule = #cnn.schedule<"relayout", {}>}
+// CHECK:      %[[COPY:.*]] = cnn.fused %[[F]] {output = "y1", reason = "copies to the output", schedule = #cnn.schedule<"relayout", {task_kib = {{[0-9]+}} : i64}>}
 // CHECK:      cnn.output %[[COPY]] "y1"
 cnn.model @flat_and_map {
   %x = cnn.input "x" : tensor<?x3x5x5xf32>

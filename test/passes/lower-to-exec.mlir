@@ -13,7 +13,7 @@
 // CHECK-SAME:  inputs = [{image = {{{.*}}resize = 36 : i64{{.*}}}, name = "image", type = tensor<?x3x6x6xf32>}]
 // CHECK-SAME:  outputs = [{name = "y", type = tensor<?x16x6x6xf32>}]
 // CHECK-SAME:  weights = 2752 : i64
-// CHECK-DAG:   exec.kernel @[[PICTURE:image_[0-9a-f]+]] <"image", {}> {
+// CHECK-DAG:   exec.kernel @[[PICTURE:image_[0-9a-f]+]] <"image", {task_kib = {{[0-9]+}} : i64}> {
 // CHECK-DAG:   exec.kernel @[[STEM:conv_direct_[0-9a-f]+]] <"direct", {{{.*}}}> {{{[[:space:]]+}}^bb0(%{{.*}}: tensor<?x3x6x6xf32, #cnn.layout<"nchw", halo = [1, 1, 1, 1]>>,
 // CHECK-DAG:   exec.kernel @[[CONV:conv_pointwise_[0-9a-f]+|conv_direct_[0-9a-f]+]] <"direct", {{{.*}}}> {{{[[:space:]]+}}^bb0(%{{.*}}: tensor<?x16x6x6xf32, #cnn.layout<"nchw16c">>,
 // CHECK-LABEL: exec.function @prepare {
