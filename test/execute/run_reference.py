@@ -290,8 +290,9 @@ def main():
     args = parser.parse_args()
     args.flags, args.algorithm = flags, args.algorithm.split(",")
     if args.tolerance is None:
-        # bf16 rounds by up to 4e-3; through a network errors add up.
-        args.tolerance = 1e-3 if args.precision == "f32" else 3e-2 if args.networks else 1e-2
+        # bf16 rounds by up to 4e-3; through a network errors add up: U-Net 1.9e-2, with
+        # Winograd, which rounds once more, 2.6e-2 to 3.5e-2.
+        args.tolerance = 1e-3 if args.precision == "f32" else 5e-2 if args.networks else 1e-2
     if not pathlib.Path(args.halcyon).is_file():
         parser.error(f"there is no compiler at {args.halcyon}; --halcyon says where it is")
 

@@ -1,6 +1,6 @@
 //===- TuneTest.cpp - The parts of the tuner ------------------------------===//
 //
-//   halcyon-tune-test [NAME ...]
+//   halcyon-tune-test [--all] [NAME ...]
 //
 // Prints the failures, then "N passed, N failed".
 //
@@ -469,9 +469,12 @@ int main(int argc, char **argv) {
   folder = made.str().str();
   int passed = 0, failed = 0;
   for (const auto &test : kTests) {
-    bool wanted = argc == 1;
-    for (int i = 1; i < argc; ++i)
+    bool named = false, wanted = false;
+    for (int i = 1; i < argc; ++i) {
+      named |= argv[i][0] != '-';
       wanted |= test.name == std::string(argv[i]);
+    }
+    wanted |= !named;
     if (!wanted)
       continue;
     failures = 0;
