@@ -252,6 +252,16 @@ int tilesPerTask(int size, int tile, int perTask) {
   return perTask;
 }
 
+/// Units that the busiest core gets, where each takes the next task as it ends
+/// one: `others` times `units` of them, `per` a task, the last one the rest.
+static int busiestUnits(int cores, int units, int others, int per) {
+  SmallVector<int> busy(cores, 0);
+  for (int other = 0; other < others; ++other)
+    for (int begin = 0; begin < units; begin += per)
+      *std::min_element(busy.begin(), busy.end()) += std::min(per, units - begin);
+  return *std::max_element(busy.begin(), busy.end());
+}
+
 int unitsPerTask(const Target &target, int units, int others, double seconds) {
   // A task shorter than this is dominated by the queue.
   const double shortest = 10 * target.callSeconds;
@@ -263,7 +273,8 @@ int unitsPerTask(const Target &target, int units, int others, double seconds) {
     double each = seconds * per / (double(units) * others);
     // A few tasks a core even out what else the machine does.
     double few = count < 4 * target.cores && each > 2 * shortest ? 1.02 : 1.0;
-    double time = ceilDiv(count, target.cores) * each * few +
+    double time = busiestUnits(target.cores, units, others, per) *
+                      (each / per) * few +
                   count * 0.05 * target.callSeconds +
                   (each < shortest ? ceilDiv(count, target.cores) *
                                          (shortest - each) * 0.1
@@ -306,8 +317,9 @@ int unrollFactor(int extent, int accumulators) {
 
 double convSeconds(const Group &group, const Target &target, double flops,
                    double efficiency, double extraBytes) {
-  double rest = groupFlops(group) -
-                cast<cnn::ComputeOpInterface>(group.anchor()).getFlops();
+  double rest = groupFlops(group);
+  for (Operation *anchor : group.anchors())
+    rest -= cast<cnn::ComputeOpInterface>(anchor).getFlops();
   double arithmetic = flops / efficiency / (target.flops * target.cores) +
                       epilogueSeconds(target, rest);
   // Weights come from memory; activations, written just before, from the

@@ -20,7 +20,7 @@ namespace halcyon {
 Group::Group(Block &block) : body(block) {
   for (Operation &op : block.without_terminator())
     if (cast<cnn::ComputeOpInterface>(op).isAnchor())
-      anchorOp = &op;
+      anchorOps.push_back(&op);
 }
 
 bool Group::isWeight(Value value) {
@@ -30,7 +30,7 @@ bool Group::isWeight(Value value) {
 }
 
 bool Group::hasPrologue() const {
-  return anchorOp && llvm::any_of(anchorOp->getOperands(), [](Value operand) {
+  return anchor() && llvm::any_of(anchor()->getOperands(), [](Value operand) {
            return operand.getDefiningOp() != nullptr;
          });
 }
@@ -288,12 +288,13 @@ double sumError(double terms) {
 }
 
 double groupTerms(const Group &group) {
-  if (!group.anchor())
-    return 0;
-  double flops = cast<cnn::ComputeOpInterface>(group.anchor()).getFlops();
-  double results =
-      cnn::elementsPerImage(group.anchor()->getResult(0).getType());
-  return flops > 0 ? std::max(1.0, flops / 2 / results) : 0;
+  double terms = 0;
+  for (Operation *anchor : group.anchors())
+    if (double flops = cast<cnn::ComputeOpInterface>(anchor).getFlops();
+        flops > 0)
+      terms += std::max(
+          1.0, flops / 2 / cnn::elementsPerImage(anchor->getResult(0).getType()));
+  return terms;
 }
 
 std::string errorText(double error) {

@@ -20,16 +20,21 @@ class KernelBuilder;
 
 /// The region of a cnn.fused or exec.kernel operation, as kernels see it:
 /// an anchor (or none), elementwise operations before it (prologue) and after
-/// it (epilogue).
+/// it (epilogue); or two anchors, the second reading what the first gives.
 class Group {
 public:
   explicit Group(mlir::Block &block);
 
   mlir::Block &block() const { return body; }
-  /// The operation with structure; null for an elementwise chain.
-  mlir::Operation *anchor() const { return anchorOp; }
+  /// The operations with structure, in order: none, one or two.
+  llvm::ArrayRef<mlir::Operation *> anchors() const { return anchorOps; }
+  /// The only operation with structure; null for an elementwise chain and
+  /// for a pair.
+  mlir::Operation *anchor() const {
+    return anchorOps.size() == 1 ? anchorOps.front() : nullptr;
+  }
   template <typename Op> Op anchorAs() const {
-    return mlir::dyn_cast_or_null<Op>(anchorOp);
+    return mlir::dyn_cast_or_null<Op>(anchor());
   }
   mlir::MutableArrayRef<mlir::BlockArgument> inputs() const {
     return body.getArguments();
@@ -44,7 +49,7 @@ public:
 
 private:
   mlir::Block &body;
-  mlir::Operation *anchorOp = nullptr;
+  llvm::SmallVector<mlir::Operation *, 2> anchorOps;
 };
 
 /// A complete assignment of layouts: one entry per block argument (null for
@@ -194,8 +199,8 @@ double rooflineSeconds(const Target &target, double flops, double bytes,
 
 /// The error of sums of `terms` products in f32: measured, with a margin.
 double sumError(double terms);
-/// Terms of the sum that an element of the anchor's result is; 0 where nothing
-/// is summed.
+/// Terms of the sum that an element of the result is, one anchor after the
+/// other; 0 where nothing is summed.
 double groupTerms(const Group &group);
 
 /// "1.9e-5": an error or its bound, rounded up to three digits.

@@ -15,7 +15,7 @@ public:
 
   bool handles(const Group &group, const Target &,
                std::string &why) const override {
-    return !group.anchor();
+    return group.anchors().empty();
   }
 
   SmallVector<LayoutChoice> layouts(const Group &group,

@@ -264,9 +264,9 @@ void LayoutWriter::retypeGroup(cnn::FusedOp fused) {
           type, cnn::LayoutAttr::get(value.getContext(),
                                      cnn::layoutOf(like.getType()).getOrder())));
   };
-  bool before = group.anchor() != nullptr;
+  bool before = !group.anchors().empty();
   for (Operation &op : body.without_terminator()) {
-    before &= &op != group.anchor();
+    before &= !llvm::is_contained(group.anchors(), &op);
     Value like = fused.getResult(0);
     if (before)
       for (Value operand : op.getOperands())

@@ -241,8 +241,9 @@ StringRef ProgramWriter::kernelFor(Block &body, cnn::ScheduleAttr schedule,
 void ProgramWriter::writeCall(cnn::FusedOp fused) {
   Block &body = fused.getBody().front();
   Group group(body);
-  StringRef anchor =
-      group.anchor() ? group.anchor()->getName().stripDialect() : "";
+  StringRef anchor = group.anchors().empty()
+                         ? ""
+                         : group.anchors().back()->getName().stripDialect();
   StringRef kernel;
   {
     OpBuilder::InsertionGuard guard(builder);

@@ -195,6 +195,37 @@ def AssignPrecision
   ];
 }
 
+def FusePairs : Pass<"cnn-fuse-pairs", "::halcyon::cnn::ModelOp"> {
+  let summary = "Two groups with structure become one kernel where that is faster";
+  let description = [{
+    A group that alone reads another's result joins it where some kernel
+    computes both for less than the cheapest kernels of the two. What is said
+    of them (`cnn.max_error`) must be the same, and neither may be scheduled. An
+    algorithm that is asked for forms pairs wherever it applies to them, and
+    none where it applies to one of the two.
+
+    ```mlir
+    %1 = cnn.fused %x, %u : (...) -> ... { cnn.conv ... cnn.map "relu6" ... }
+    %2 = cnn.fused %1, %w : (...) -> ... { cnn.conv ... }
+    ```
+    becomes
+    ```mlir
+    %2 = cnn.fused %x, %u, %w : (...) -> ... {
+    ^bb0(%a: tensor<...>, %b: tensor<...>, %c: tensor<...>):
+      %0 = cnn.conv %a, %b ...
+      %1 = cnn.map "relu6" %0 ...
+      %3 = cnn.conv %1, %c ...
+      cnn.yield %3 : tensor<...>
+    }
+    ```
+  }];
+  let options = [
+    Option<"target", "target", "std::string", "\"host\"", "The machine">,
+    Option<"algorithm", "algorithm", "std::string", "\"\"",
+           "Take this one wherever it applies">
+  ];
+}
+
 def ChooseAlgorithm : Pass<"cnn-choose-algorithm", "::halcyon::cnn::ModelOp"> {
   let summary = "A kernel and its schedule for every group";
   let description = [{

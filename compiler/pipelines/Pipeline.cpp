@@ -21,6 +21,7 @@ void buildGraphPipeline(OpPassManager &module, const PipelineOptions &options) {
   model.addPass(createCSEPass());
   model.addPass(createFuse());
   model.addPass(createAssignPrecision({options.target, options.precision}));
+  model.addPass(createFusePairs({options.target, options.algorithm}));
 }
 
 void buildKernelPipeline(OpPassManager &module, const PipelineOptions &options) {

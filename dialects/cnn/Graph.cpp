@@ -24,8 +24,8 @@ LogicalResult FusedOp::verify() {
       return op.emitOpError("can not be part of a kernel");
     anchors += compute.isAnchor();
   }
-  if (anchors > 1)
-    return emitOpError("has more than one operation with structure");
+  if (anchors > 2)
+    return emitOpError("has more than two operations with structure");
   return success();
 }
 

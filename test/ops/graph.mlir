@@ -26,13 +26,14 @@ cnn.model @fused {
 
 // -----
 
-cnn.model @two_anchors {
+cnn.model @three_anchors {
   %x = cnn.input "x" : tensor<?x8x6x6xf32>
-  // expected-error @below {{has more than one operation with structure}}
+  // expected-error @below {{has more than two operations with structure}}
   %1 = cnn.fused %x : (tensor<?x8x6x6xf32>) -> tensor<?x8x1x1xf32> {
   ^bb0(%a: tensor<?x8x6x6xf32>):
     %s = cnn.softmax %a : (tensor<?x8x6x6xf32>) -> tensor<?x8x6x6xf32>
-    %y = cnn.global_avgpool %s : (tensor<?x8x6x6xf32>) -> tensor<?x8x1x1xf32>
+    %t = cnn.softmax %s : (tensor<?x8x6x6xf32>) -> tensor<?x8x6x6xf32>
+    %y = cnn.global_avgpool %t : (tensor<?x8x6x6xf32>) -> tensor<?x8x1x1xf32>
     cnn.yield %y : tensor<?x8x1x1xf32>
   }
 }
