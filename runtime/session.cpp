@@ -339,7 +339,8 @@ halcyon_status halcyon_session_set_batch(halcyon_session *S, uint32_t Batch) {
           Batch);
 
   uint64_t Bytes;
-  if (__builtin_mul_overflow(P.arena_bytes, uint64_t(Batch), &Bytes))
+  if (__builtin_mul_overflow(P.arena_bytes, uint64_t(Batch), &Bytes) ||
+      __builtin_add_overflow(Bytes, P.fixed_bytes, &Bytes))
     Bytes = UINT64_MAX;
   if (Bytes > S->ArenaBytes) {
     size_t Alignment =

@@ -14,6 +14,13 @@ namespace halcyon {
 
 namespace {
 
+/// Halide's code of an element type.
+static uint8_t typeCode(Type element) {
+  if (isa<IntegerType>(element))
+    return element.isUnsignedInteger() || element.isInteger(1) ? 1 : 0;
+  return element.isBF16() ? 3 : 2;
+}
+
 /// Strings of the table, each once, as byte offsets.
 class Strings {
 public:
@@ -76,16 +83,21 @@ halcyon_view TableWriter::viewOf(Value value,
   halcyon_view view = {};
   auto type = cast<RankedTensorType>(value.getType());
   unsigned width = cnn::elementBytes(type);
-  Type element = type.getElementType();
-  view.type_code = element.isInteger(8) ? 1 : element.isBF16() ? 3 : 2;
+  view.type_code = typeCode(type.getElementType());
   view.type_bits = width * 8;
   view.rank = geometry.dims.size();
   view.offset = geometry.offset * width;
   Operation *op = value.getDefiningOp();
   if (auto arena = dyn_cast<exec::ArenaOp>(op)) {
     view.space = HALCYON_ARENA;
-    view.slot = arena.getSlot();
     view.offset += arena.getOffset();
+    // What does not grow with the batch lies behind what does.
+    if (cnn::isFixed(type)) {
+      view.slot = program.getArena();
+      view.offset += arena.getSlot();
+    } else {
+      view.slot = arena.getSlot();
+    }
   } else if (auto weights = dyn_cast<exec::WeightsOp>(op)) {
     view.space = HALCYON_WEIGHTS;
     view.offset += weights.getOffset();
@@ -147,9 +159,9 @@ halcyon_port TableWriter::portOf(DictionaryAttr attributes, bool isInput) {
   halcyon_port port = {};
   StringRef name = attributes.getAs<StringAttr>("name").getValue();
   port.name = strings.add(name);
-  port.type_code = 2;
-  port.type_bits = 32;
   auto type = cast<RankedTensorType>(attributes.getAs<TypeAttr>("type").getValue());
+  port.type_code = typeCode(type.getElementType());
+  port.type_bits = cnn::elementBytes(type) * 8;
   port.rank = type.getRank();
   for (auto [index, size] : llvm::enumerate(type.getShape()))
     port.shape[index] = ShapedType::isDynamic(size) ? HALCYON_BATCH : size;
@@ -207,7 +219,7 @@ void TableWriter::addRoot() {
   Type i32 = builder.getI32Type(), i64 = builder.getI64Type();
   // The fields of halcyon_program, in order.
   SmallVector<Type> fields(8, i32);
-  fields.append({i64, i64});
+  fields.append({i64, i64, i64});
   fields.append(11, pointer);
   fields.push_back(i64);
   auto type = LLVM::LLVMStructType::getLiteral(context, fields);
@@ -254,6 +266,7 @@ void TableWriter::addRoot() {
                      outputs.size(), size_t(64)})
     number(i32, n);
   number(i64, program.getArena());
+  number(i64, program.getArenaFixed());
   number(i64, program.getWeights());
   for (LLVM::GlobalOp table : tables)
     address(table);

@@ -24,12 +24,16 @@ static void fix(Halide::OutputImageParam param,
   }
 }
 
-/// The type of a tensor's elements in memory.
-static Halide::Type storedType(RankedTensorType type) {
+Halide::Type storedType(RankedTensorType type) {
   Type element = type.getElementType();
-  return element.isInteger(8) ? Halide::UInt(8)
-         : element.isBF16()   ? Halide::BFloat(16)
-                              : Halide::Float(32);
+  if (element.isBF16())
+    return Halide::BFloat(16);
+  if (element.isInteger(1)) // a truth value is a byte
+    return Halide::UInt(8);
+  int bits = (int)element.getIntOrFloatBitWidth();
+  if (isa<IntegerType>(element))
+    return element.isUnsignedInteger() ? Halide::UInt(bits) : Halide::Int(bits);
+  return Halide::Float(bits);
 }
 
 /// Says at a multiple of how many bytes a buffer of this type begins: a weight
@@ -175,22 +179,13 @@ Expr KernelBuilder::at(Value value, const Point &p) {
 }
 
 Expr KernelBuilder::evaluateMap(cnn::MapOp map, const Point &p) {
-  Block &body = map.getBody().front();
-  llvm::DenseMap<Value, Expr> values;
-  for (auto [argument, operand] : llvm::zip(body.getArguments(), map.getInputs())) {
-    Expr e = isa<BlockArgument>(operand) &&
-                     !bound.count(operand.getAsOpaquePointer())
-                 ? load(operand, p, map.getType())
-                 : at(operand, p);
-    values[argument] = e;
-  }
-  for (Operation &op : body.without_terminator()) {
-    SmallVector<Expr> operands;
-    for (Value operand : op.getOperands())
-      operands.push_back(values.lookup(operand));
-    values[op.getResult(0)] = scalarExpr(op, operands);
-  }
-  return values.lookup(body.getTerminator()->getOperand(0));
+  SmallVector<Expr> arguments;
+  for (Value operand : map.getInputs())
+    arguments.push_back(isa<BlockArgument>(operand) &&
+                                !bound.count(operand.getAsOpaquePointer())
+                            ? load(operand, p, map.getType())
+                            : at(operand, p));
+  return scalarRegion(map.getBody().front(), arguments).front();
 }
 
 Expr KernelBuilder::roundVector(Expr value) const {
@@ -209,7 +204,6 @@ Func KernelBuilder::output(unsigned index, bool wholeVectors) {
   Value value = group.outputs()[index];
   Type type = value.getType();
   auto tensor = cast<RankedTensorType>(type);
-  Func out("out" + std::to_string(index));
   Expr e = at(value, point(type));
   cnn::LayoutAttr layout = cnn::layoutOf(type);
   if (tensor.getRank() == 4 && layout.isBlocked()) {
@@ -217,15 +211,20 @@ Func KernelBuilder::output(unsigned index, bool wholeVectors) {
     if (channels % block)
       e = Halide::select(cb * block + c < channels, e, 0.0f);
   }
-  out(vars(type)) = wholeVectors && cnn::isBf16(type)
-                        ? roundVector(e)
-                        : Halide::cast(storedType(tensor), e);
+  return output(index, vars(type),
+                wholeVectors && cnn::isBf16(type) ? roundVector(e) : e);
+}
+
+Func KernelBuilder::output(unsigned index, const std::vector<Var> &args,
+                           Expr value) {
+  Type type = group.outputs()[index].getType();
+  Func out("out" + std::to_string(index));
+  out(args) = Halide::cast(storedType(cast<RankedTensorType>(type)), value);
 
   // The kernel computes the interior; the halo is rectangles of their own.
   cnn::BufferGeometry geometry = cnn::interiorOf(type);
   fix(out.output_buffer(), geometry);
   align(out.output_buffer(), type);
-  std::vector<Var> args = vars(type);
   for (auto [var, dim] : llvm::zip(args, geometry.dims))
     if (dim.extent != cnn::kBatch)
       out.bound(var, 0, (int)dim.extent);

@@ -25,6 +25,9 @@ struct Point {
   Halide::Expr n, cb, c, y, x;
 };
 
+/// The type of a tensor's elements in memory.
+Halide::Type storedType(mlir::RankedTensorType type);
+
 class KernelBuilder {
 public:
   /// `attempt`: how many earlier choices were not good, see `choose`.
@@ -73,6 +76,11 @@ public:
   /// schedules it; `wholeVectors` says that it does so as roundVector wants it.
   Halide::Func output(unsigned index = 0, bool wholeVectors = false);
 
+  /// The group's output number `index` as `value` of `args`, the variables of
+  /// its buffer, innermost first, converted to the type that is stored.
+  Halide::Func output(unsigned index, const std::vector<Halide::Var> &args,
+                      Halide::Expr value);
+
   /// `value` as bf16, by the target's instruction where it has one: then the
   /// Func that it defines must be computed in vectors of whole f32 registers.
   Halide::Expr roundVector(Halide::Expr value) const;
@@ -104,9 +112,16 @@ private:
   unsigned attempt, choices = 1;
 };
 
-/// The scalar operation of arith or math as a Halide expression.
+/// The scalar operation of arith or math as a Halide expression. `smooth`: in
+/// functions that Halide can differentiate, rather than in the fastest form.
 Halide::Expr scalarExpr(mlir::Operation &op,
-                        llvm::ArrayRef<Halide::Expr> operands);
+                        llvm::ArrayRef<Halide::Expr> operands,
+                        bool smooth = false);
+
+/// What a region from scalars to scalars yields.
+llvm::SmallVector<Halide::Expr>
+scalarRegion(mlir::Block &body, llvm::ArrayRef<Halide::Expr> arguments,
+             bool smooth = false);
 
 } // namespace halcyon
 

@@ -24,9 +24,7 @@ Group::Group(Block &block) : body(block) {
 }
 
 bool Group::isWeight(Value value) {
-  auto type = cast<RankedTensorType>(value.getType());
-  return type.getRank() != 2 ? type.getRank() != 4 || !type.isDynamicDim(0)
-                             : !type.isDynamicDim(0);
+  return cnn::isFixed(value.getType());
 }
 
 bool Group::hasPrologue() const {
@@ -73,6 +71,34 @@ const Kernel *findKernel(StringRef name) {
 //===----------------------------------------------------------------------===//
 
 Kernel::~Kernel() = default;
+
+/// Whether kernels for vectors and feature maps in f32 or bf16 can read or
+/// write the value; `written` is always one with a batch.
+static bool isOrdinary(Value value, bool written) {
+  auto type = cast<RankedTensorType>(value.getType());
+  if (!type.getElementType().isF32() && !type.getElementType().isBF16())
+    return isa<cnn::ImageOp>(*value.user_begin()) && !written;
+  if (cnn::isFixed(type))
+    return !written;
+  return type.getRank() == 2 || type.getRank() == 4;
+}
+
+bool Kernel::takes(const Group &group, const Target &target,
+                   std::string &why) const {
+  if (!isGeneral()) {
+    auto ordinary = [](bool written) {
+      return [=](Value value) { return isOrdinary(value, written); };
+    };
+    if (!llvm::all_of(group.inputs(), ordinary(false)) ||
+        !llvm::all_of(group.outputs(), ordinary(true)))
+      return false;
+    // What an anchor slides over or multiplies has a batch.
+    if (group.anchor() && group.anchor()->getNumOperands() &&
+        cnn::isFixed(group.anchor()->getOperand(0).getType()))
+      return false;
+  }
+  return handles(group, target, why);
+}
 
 cnn::PackedAttr Kernel::packing(const Group &group, unsigned input,
                                 const LayoutChoice &choice,

@@ -44,7 +44,8 @@ public:
   }
   /// Whether maps feed the anchor from a block argument.
   bool hasPrologue() const;
-  /// Whether a block argument is a weight: no operand with a batch dimension.
+  /// Whether a value has no batch dimension, as weights have none: it lies
+  /// densely or as it is packed, and has no layout.
   static bool isWeight(mlir::Value value);
 
 private:
@@ -85,6 +86,16 @@ public:
 
   /// Whether it computes this group on this target; `why` says why not, and
   /// stays empty where the group is another kind of layer.
+  bool takes(const Group &group, const Target &target, std::string &why) const;
+
+  /// Whether it computes tensors of any element type and rank, with or without
+  /// a batch. Others are asked of vectors and feature maps in f32 or bf16 alone.
+  virtual bool isGeneral() const { return false; }
+
+  /// Whether it is asked only where no other kernel computes a group.
+  virtual bool isFallback() const { return false; }
+
+  /// What `takes` asks of a kernel, of groups that it may be asked of.
   virtual bool handles(const Group &group, const Target &target,
                        std::string &why) const = 0;
 

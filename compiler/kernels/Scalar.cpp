@@ -94,11 +94,28 @@ static Expr compareExpr(arith::CmpFPredicate predicate, Expr a, Expr b) {
   }
 }
 
-Expr scalarExpr(Operation &op, ArrayRef<Expr> v) {
+SmallVector<Expr> scalarRegion(Block &body, ArrayRef<Expr> arguments,
+                               bool smooth) {
+  llvm::DenseMap<Value, Expr> values;
+  for (auto [argument, value] : llvm::zip(body.getArguments(), arguments))
+    values[argument] = value;
+  auto of = [&](Operation &op) {
+    return llvm::map_to_vector(op.getOperands(),
+                               [&](Value v) { return values.lookup(v); });
+  };
+  for (Operation &op : body.without_terminator())
+    values[op.getResult(0)] = scalarExpr(op, of(op), smooth);
+  return of(*body.getTerminator());
+}
+
+Expr scalarExpr(Operation &op, ArrayRef<Expr> v, bool smooth) {
+  // The fast forms are f32's.
+  smooth |= !v.empty() && v[0].type() == Halide::Float(64);
   return llvm::TypeSwitch<Operation *, Expr>(&op)
       .Case([&](arith::ConstantOp o) -> Expr {
         if (auto f = dyn_cast<FloatAttr>(o.getValue()))
-          return Expr((float)f.getValueAsDouble());
+          return f.getType().isF64() ? Expr(f.getValueAsDouble())
+                                     : Expr((float)f.getValueAsDouble());
         return Halide::cast<bool>(Expr((int)cast<IntegerAttr>(o.getValue()).getInt()));
       })
       .Case([&](arith::AddFOp) { return v[0] + v[1]; })
@@ -117,7 +134,7 @@ Expr scalarExpr(Operation &op, ArrayRef<Expr> v) {
       .Case([&](arith::AndIOp) { return v[0] && v[1]; })
       .Case([&](arith::OrIOp) { return v[0] || v[1]; })
       .Case([&](arith::XOrIOp) { return v[0] != v[1]; })
-      .Case([&](math::ExpOp) { return expExpr(v[0]); })
+      .Case([&](math::ExpOp) { return smooth ? Halide::exp(v[0]) : expExpr(v[0]); })
       .Case([&](math::LogOp) { return Halide::log(v[0]); })
       .Case([&](math::Log1pOp) {
         // Where x is below 1e-4, log(1 + x) has lost it: x - x^2 / 2.
@@ -127,7 +144,7 @@ Expr scalarExpr(Operation &op, ArrayRef<Expr> v) {
       })
       .Case([&](math::SqrtOp) { return Halide::sqrt(v[0]); })
       .Case([&](math::RsqrtOp) { return 1.0f / Halide::sqrt(v[0]); })
-      .Case([&](math::TanhOp) { return tanhExpr(v[0]); })
+      .Case([&](math::TanhOp) { return smooth ? Halide::tanh(v[0]) : tanhExpr(v[0]); })
       .Case([&](math::ErfOp) { return erfExpr(v[0]); })
       .Case([&](math::AbsFOp) { return Halide::abs(v[0]); })
       .Case([&](math::PowFOp) { return Halide::pow(v[0], v[1]); })

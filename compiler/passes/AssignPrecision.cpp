@@ -136,7 +136,7 @@ bool PrecisionWriter::isHandled(FusedOp fused, std::string &why) {
   std::string all;
   for (const Kernel *kernel : allKernels()) {
     std::string reason;
-    if (kernel->handles(group, target, reason))
+    if (kernel->takes(group, target, reason))
       return true;
     if (!reason.empty())
       all += (all.empty() ? "" : "; ") + kernel->name().str() + ": " + reason;

@@ -57,7 +57,7 @@ struct ChooseAlgorithm : impl::ChooseAlgorithmBase<ChooseAlgorithm> {
     std::string why;
     if (!kernel)
       why = "there is no such kernel";
-    else if (!kernel->handles(group, machine, why))
+    else if (!kernel->takes(group, machine, why))
       why = why.empty() ? "it is a kernel of other layers" : why;
     else if (fused.getLayout() &&
              layoutsFor(kernel->layouts(group, machine), *fused.getLayout())
@@ -81,13 +81,13 @@ struct ChooseAlgorithm : impl::ChooseAlgorithmBase<ChooseAlgorithm> {
     double bestCost = 0, leastError = 0;
     const double maxError = cnn::maxErrorOf(fused);
     std::string others, refused;
-    for (const Kernel *kernel : allKernels()) {
+    auto consider = [&](const Kernel *kernel) {
       std::string why;
-      if (!kernel->handles(group, machine, why)) {
+      if (!kernel->takes(group, machine, why)) {
         // Kernels of other layers have nothing to say here.
         if (!why.empty())
           others += "; " + kernel->name().str() + ": " + why;
-        continue;
+        return;
       }
       double error = kernel->error(group, machine);
       if (!closest || error < leastError) {
@@ -99,7 +99,7 @@ struct ChooseAlgorithm : impl::ChooseAlgorithmBase<ChooseAlgorithm> {
         others += "; " + kernel->name().str() + ": " + why;
         if (kernel->name() == algorithm)
           refused = why;
-        continue;
+        return;
       }
       double cost = kernel->cost(group, machine);
       others += llvm::formatv("; {0} {1:F3} ms", kernel->name(), cost * 1e3);
@@ -109,7 +109,16 @@ struct ChooseAlgorithm : impl::ChooseAlgorithmBase<ChooseAlgorithm> {
         best = kernel;
         bestCost = cost;
       }
-    }
+    };
+    auto isAsked = [&](const Kernel *kernel) {
+      return !kernel->isFallback() || kernel->name() == algorithm;
+    };
+    for (const Kernel *kernel : allKernels())
+      if (isAsked(kernel))
+        consider(kernel);
+    for (const Kernel *kernel : allKernels())
+      if (!best && !isAsked(kernel))
+        consider(kernel);
     if (!best && closest) {
       fused.emitError("no algorithm for this layer stays within max_error " +
                       errorText(maxError) + "; the least is " +

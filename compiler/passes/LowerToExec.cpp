@@ -62,7 +62,7 @@ void ProgramWriter::run() {
   SmallVector<Attribute> inputs, outputs;
   writePorts(inputs, outputs);
   program = exec::ProgramOp::create(builder, model.getLoc(), model.getSymName(),
-                                    0, 0, 0, builder.getArrayAttr(inputs),
+                                    0, 0, 0, 0, builder.getArrayAttr(inputs),
                                     builder.getArrayAttr(outputs));
   builder.createBlock(&program.getBody());
   placeValues();

@@ -20,6 +20,7 @@ struct Buffer {
   int64_t id = 0, bytes = 0;
   int first = -1, last = -1;
   int64_t slot = -1;
+  bool fixed = false; ///< the same for every batch
 
   bool overlaps(const Buffer &other) const {
     return first <= other.last && other.first <= last;
@@ -102,6 +103,7 @@ static std::vector<Buffer> collectBuffers(exec::FunctionOp function,
       Buffer &buffer = buffers[id];
       buffer.id = id;
       buffer.bytes = arena.getBytes();
+      buffer.fixed = cnn::isFixed(arena.getType());
       if (buffer.first < 0)
         buffer.first = time;
       buffer.last = time;
@@ -195,21 +197,29 @@ struct PlanMemory : impl::PlanMemoryBase<PlanMemory> {
     exec::ProgramOp program = getOperation();
     for (auto function : program.getBody().front().getOps<exec::FunctionOp>()) {
       Overlays overlays = findOverlays(function);
-      std::vector<Buffer> buffers = collectBuffers(function, overlays);
-      if (buffers.empty())
-        continue;
-      int64_t size = plan(buffers);
+      std::vector<Buffer> all = collectBuffers(function, overlays);
       std::map<int64_t, int64_t> slots;
-      for (const Buffer &buffer : buffers)
-        slots[buffer.id] = buffer.slot;
+      // Buffers that grow with the batch, and those that don't.
+      for (bool fixed : {false, true}) {
+        std::vector<Buffer> buffers;
+        llvm::copy_if(all, std::back_inserter(buffers),
+                      [&](const Buffer &b) { return b.fixed == fixed; });
+        int64_t size = plan(buffers);
+        for (const Buffer &buffer : buffers)
+          slots[buffer.id] = buffer.slot;
+        if (fixed) {
+          program.setArenaFixed(std::max<int64_t>(program.getArenaFixed(), size));
+          continue;
+        }
+        program.setArena(std::max<int64_t>(program.getArena(), size));
+        program.setArenaBound(
+            std::max<int64_t>(program.getArenaBound(), lowerBound(buffers)));
+      }
       function.walk([&](exec::ArenaOp arena) {
         auto over = overlays.find(arena.getBuffer());
         arena.setSlot(
             slots[over == overlays.end() ? arena.getBuffer() : over->second]);
       });
-      program.setArena(std::max<int64_t>(program.getArena(), size));
-      program.setArenaBound(
-          std::max<int64_t>(program.getArenaBound(), lowerBound(buffers)));
     }
   }
 };

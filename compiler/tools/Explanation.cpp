@@ -201,7 +201,7 @@ static KernelFacts describe(cnn::FusedOp fused, const Target &target) {
   for (Alternative &candidate : kernel.candidates) {
     const Kernel *algorithm = findKernel(candidate.algorithm);
     std::string why;
-    if (algorithm->handles(group, target, why))
+    if (algorithm->takes(group, target, why))
       candidate.error = algorithm->error(group, target);
     if (candidate.algorithm == kernel.algorithm && candidate.ms >= 0)
       kernel.ms = candidate.ms;

@@ -92,7 +92,7 @@ static std::string kernelsOf(const Group &group, const Target &target) {
   std::vector<std::string> able;
   for (const Kernel *kernel : allKernels()) {
     std::string why;
-    if (kernel->handles(group, target, why))
+    if (kernel->takes(group, target, why))
       able.push_back("'" + kernelText(kernel->name()) + "'");
   }
   return able.empty() ? "nothing computes this layer"
@@ -104,7 +104,7 @@ bool Applier::apply(const ScheduleLine &line, const Kernel &kernel,
   Group group(fused.getBody().front());
   std::string why, name = "'" + kernelText(line.kernel) + "'";
   std::string layer = "'" + dsl::printable(line.layer) + "'";
-  if (!kernel.handles(group, target, why)) {
+  if (!kernel.takes(group, target, why)) {
     if (why.empty())
       why = "it is a kernel of other layers";
     diags.error(line.kernelAt, name + " does not compute " + layer + ": " + why,

@@ -39,7 +39,7 @@ GroupSearch::GroupSearch(cnn::FusedOp fused, std::string name,
   add(findKernel(chosen.schedule.getAlgorithm()), chosen);
   for (const Kernel *kernel : allKernels()) {
     std::string why;
-    if (!kernel->handles(g, target, why) || kernel->error(g, target) > maxError)
+    if (!kernel->takes(g, target, why) || kernel->error(g, target) > maxError)
       continue;
     llvm::SetVector<std::string, std::vector<std::string>,
                     std::set<std::string>>

@@ -29,7 +29,7 @@ BufferGeometry geometryOf(Type type) {
   if (auto packed = dyn_cast_or_null<PackedAttr>(tensor.getEncoding()))
     return dense(packed.physicalShape(shape));
   // A decoded picture, height x width x channels of bytes.
-  if (tensor.getElementType().isInteger(8)) {
+  if (shape.size() == 3 && tensor.isDynamicDim(0) && tensor.isDynamicDim(1)) {
     BufferGeometry result;
     result.dims = {{0, shape[2], 1},
                    {0, kAtRunTime, shape[2]},
@@ -106,12 +106,14 @@ SmallVector<BufferGeometry> bordersOf(Type type) {
 
 int64_t elementsOf(Type type) {
   BufferGeometry geometry = geometryOf(type);
+  if (geometry.dims.empty())
+    return 1;
   const BufferDim &outer = geometry.dims.back();
   return outer.extent == kBatch ? outer.stride : outer.stride * outer.extent;
 }
 
 int64_t elementBytes(Type type) {
-  return cast<RankedTensorType>(type).getElementTypeBitWidth() / 8;
+  return (cast<RankedTensorType>(type).getElementTypeBitWidth() + 7) / 8;
 }
 
 } // namespace halcyon::cnn

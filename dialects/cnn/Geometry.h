@@ -29,7 +29,8 @@ struct BufferGeometry {
 
 /// The window that a value of this type is, its halo included: nchw16c is
 /// (lane, x, y, block, n), nchw (x, y, c, n), nhwc (c, x, y, n), rank 2 (c, n),
-/// a weight its physical dimensions, a picture of bytes (c, x, y). The mins of x and y are -left and -top.
+/// a weight its physical dimensions, a picture of bytes (c, x, y), any other tensor its dimensions in
+/// reverse. The mins of x and y are -left and -top.
 BufferGeometry geometryOf(mlir::Type type);
 
 /// The same window without its halo: the mins of x and y are 0.
@@ -41,11 +42,16 @@ llvm::SmallVector<BufferGeometry> bordersOf(mlir::Type type);
 
 /// Elements of the whole buffer per image (in all, for a weight).
 int64_t elementsOf(mlir::Type type);
-/// Bytes of an element in memory.
+/// Bytes of an element in memory; a truth value has one.
 int64_t elementBytes(mlir::Type type);
 /// Bytes of the whole buffer per image (in all, for a weight).
 inline int64_t bytesOf(mlir::Type type) {
   return elementBytes(type) * elementsOf(type);
+}
+
+/// Whether a tensor's size does not depend on the batch.
+inline bool isFixed(mlir::Type type) {
+  return mlir::cast<mlir::RankedTensorType>(type).hasStaticShape();
 }
 
 /// Channel blocks of a blocked layout: ceil(C / block).

@@ -24,11 +24,13 @@ def Exec_ProgramOp : Exec_Op<"program", [Symbol, SymbolTable, IsolatedFromAbove,
                                           NoTerminator, SingleBlock]> {
   let summary = "A compiled model: kernels and functions";
   let description = [{
-    `arena` is the size of the arena in bytes per image, `arena_bound` the
+    `arena` is the size of the arena in bytes per image, `arena_fixed` what it
+    has besides for buffers that don't grow with the batch, `arena_bound` the
     lower bound of any plan, `weights` the size of the prepared weights.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name,
     DefaultValuedAttr<I64Attr, "0">:$arena,
+    DefaultValuedAttr<I64Attr, "0">:$arena_fixed,
     DefaultValuedAttr<I64Attr, "0">:$arena_bound,
     DefaultValuedAttr<I64Attr, "0">:$weights,
     // Each port: {name, type, image, labels, ...}
@@ -73,7 +75,8 @@ def Exec_ArenaOp : Exec_ViewOp<"arena",
   let description = [{
     `buffer` numbers the buffer, `bytes` is its size per image, `offset` where
     the window begins in it. `slot`, from `exec-plan-memory`, is where the
-    buffer lies: at arena + N * slot.
+    buffer lies: at arena + N * slot, or, for a tensor without a batch, slot
+    bytes behind all of those.
   }];
 }
 def Exec_WeightsOp : Exec_ViewOp<"weights", (ins I64Attr:$offset)> {

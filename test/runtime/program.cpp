@@ -153,6 +153,7 @@ extern "C" const halcyon_program halcyon_program_main = {
     1,
     64,
     128, // the buffer lies in the second half, to see that `slot` is honoured
+    0,
     sizeof(Weights),
     Kernels,
     Views,

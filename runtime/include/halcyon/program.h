@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define HALCYON_PROGRAM_VERSION 2
+#define HALCYON_PROGRAM_VERSION 3
 
 /// Where the bytes of a view lie.
 enum halcyon_space {
@@ -98,6 +98,7 @@ typedef struct halcyon_program {
   uint32_t num_inputs, num_outputs;
   uint32_t alignment;    ///< bytes, of the arena and of every buffer in it
   uint64_t arena_bytes;  ///< per image
+  uint64_t fixed_bytes;  ///< behind those of all images, whatever the batch
   uint64_t weight_bytes;
   const halcyon_kernel *kernels;
   const halcyon_view *views;

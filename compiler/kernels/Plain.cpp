@@ -1,0 +1,68 @@
+//===- Plain.cpp - Any group, from its operations' definitions ------------===//
+
+#include "compiler/kernels/Algorithm.h"
+#include "compiler/kernels/Loops.h"
+#include "dialects/cnn/Support.h"
+
+using namespace mlir;
+using Halide::Func;
+
+namespace halcyon {
+
+namespace {
+/// What runs where no other kernel does: any element type and rank, with or
+/// without a batch. Vectorized and parallel, but without tiles.
+class Plain : public Kernel {
+public:
+  StringRef name() const override { return "plain"; }
+  bool isGeneral() const override { return true; }
+  bool isFallback() const override { return true; }
+
+  bool handles(const Group &group, const Target &,
+               std::string &why) const override {
+    return llvm::all_of(group.block().without_terminator(), [](Operation &op) {
+      return isa<cnn::MapOp>(op) || findAlgorithm(op.getName().getStringRef());
+    });
+  }
+
+  SmallVector<LayoutChoice> layouts(const Group &group,
+                                    const Target &) const override {
+    return {uniformLayout(group, "nchw")};
+  }
+
+  cnn::PackedAttr packing(const Group &, unsigned, const LayoutChoice &,
+                          const Target &) const override {
+    return {};
+  }
+
+  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
+    return makeSchedule(group.block().front().getContext(), name(), {});
+  }
+
+  // An element a cycle, as a loop without tiles gives it.
+  double cost(const Group &group, const Target &target) const override {
+    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.02);
+  }
+
+  bool mayOverwrite(const Group &group, unsigned, cnn::ScheduleAttr) const override {
+    return !group.anchor() && group.outputs().size() == 1;
+  }
+
+  void build(KernelBuilder &b) const override {
+    LogicalGroup logical(batchOf(b));
+    for (Value argument : b.group.inputs())
+      logical.bind(argument, logicalInput(b, argument));
+    for (auto [index, value] : llvm::enumerate(b.group.outputs())) {
+      auto type = cnn::tensorOf(value);
+      Func func = logical.get(value).func;
+      std::vector<Halide::Var> vars = logicalVars(type.getRank());
+      std::vector<Halide::Expr> at(vars.begin(), vars.end());
+      scheduleLogical(b, b.output(index, vars, func(at)), type.getShape());
+    }
+  }
+};
+} // namespace
+
+static RegisterKernel<Plain> plain;
+
+} // namespace halcyon
