@@ -112,6 +112,12 @@ std::vector<ConvCase> grid(bool all) {
     c.prologue = true;
     withEpilogue(c);
   }
+  // So many weights that the computed inputs of a task wait for them.
+  {
+    ConvCase c = ConvCase::square(7, 512, 300, 1);
+    c.prologue = true;
+    withEpilogue(c);
+  }
   // Other padding.
   for (const char *mode : {"reflect", "replicate", "circular"}) {
     ConvCase c = ConvCase::square(9, 5, 20, 3);
