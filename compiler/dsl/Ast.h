@@ -43,6 +43,7 @@ enum class NodeKind {
   ExprStmt,
   Input,
   Output,
+  Clause,
   Broken,
 };
 
@@ -81,6 +82,7 @@ struct NumberExpr : NodeOf<Expr, NodeKind::Number> {
   bool isInt = true;
   int64_t integer = 0;
   double real = 0;
+  llvm::StringRef unit; ///< "steps" or "epochs", in training
 };
 
 struct BoolExpr : NodeOf<Expr, NodeKind::Bool> {
@@ -232,6 +234,16 @@ struct OutputStmt : NodeOf<Stmt, NodeKind::Output> {
   std::vector<Item> items;
 };
 
+/// A line that says how to train: `batch 64`, `rate of fc = 10 * base`, `from
+/// "a.safetensors" except fc`, `freeze stem until epoch 5`.
+struct ClauseStmt : NodeOf<Stmt, NodeKind::Clause> {
+  using NodeOf::NodeOf;
+  Identifier keyword;
+  std::vector<Identifier> parts; ///< of the model, by their paths
+  std::vector<Argument> items;
+  Expr *until = nullptr;
+};
+
 /// A statement that did not parse, and the names it may have assigned.
 struct BrokenStmt : NodeOf<Stmt, NodeKind::Broken> {
   using NodeOf::NodeOf;
@@ -258,6 +270,16 @@ struct Definition {
   const File *file = nullptr;
 };
 
+/// `train name { ... }`.
+struct Training {
+  Identifier name;
+  Body body;
+  const File *file = nullptr;
+  bool broken = false;
+  /// The frame of a training that names its models itself.
+  Definition models;
+};
+
 struct ImportItem {
   std::string path;
   llvm::SMRange range;
@@ -271,6 +293,7 @@ struct File {
   bool incomplete = false;
   std::vector<ImportItem> imports;
   std::vector<std::unique_ptr<Definition>> definitions;
+  std::vector<std::unique_ptr<Training>> trainings;
   std::vector<std::unique_ptr<Node>> nodes; ///< owns the trees
 
   const Definition *find(llvm::StringRef name) const {

@@ -23,6 +23,7 @@ public:
   explicit Printer(raw_ostream &os) : os(os) {}
 
   void print(const Definition &definition);
+  void print(const Training &training);
 
 private:
   void print(const Body &body);
@@ -34,6 +35,7 @@ private:
   void printArgs(ArrayRef<Argument> args);
   void printAs(const CallExpr &call);
   void printIf(const IfExpr &expr);
+  void printClause(const ClauseStmt &clause);
   void print(const StringExpr &expr);
   raw_ostream &line() { return os.indent(indent * 2); }
 
@@ -305,9 +307,65 @@ void Printer::print(const Stmt &statement) {
                     });
     return;
   }
+  case NodeKind::Clause:
+    return printClause(cast<ClauseStmt>(statement));
   default:
     llvm_unreachable("only a whole tree is printed");
   }
+}
+
+void Printer::printClause(const ClauseStmt &clause) {
+  StringRef word = clause.keyword.text;
+  auto parts = [&] {
+    interleaveComma(clause.parts, os, [&](const Identifier &part) {
+      // What was in quotes is so again.
+      bool quoted = part.range.Start.getPointer() != part.text.data();
+      os << (quoted ? "\"" : "") << part.text << (quoted ? "\"" : "");
+    });
+  };
+  auto items = [&] {
+    interleaveComma(clause.items, os, [&](const Argument &item) {
+      if (!item.name.text.empty())
+        os << item.name.text << " = ";
+      print(*item.value);
+    });
+  };
+  os << word << ' ';
+  if (word == "step") {
+    parts();
+    os << " minimize ";
+    return items();
+  }
+  bool behind = word == "from";
+  if (behind || clause.parts.empty())
+    items();
+  if (clause.parts.empty())
+    return;
+  if (behind)
+    os << " except ";
+  else if (word != "freeze")
+    os << "of ";
+  parts();
+  if (!behind && !clause.items.empty()) {
+    os << " = ";
+    items();
+  }
+  if (clause.until) {
+    os << " until epoch ";
+    print(*clause.until);
+  }
+}
+
+void Printer::print(const Training &training) {
+  os << "train " << training.name.text << " {\n";
+  ++indent;
+  for (const Stmt *statement : training.body) {
+    line();
+    print(*statement);
+    os << '\n';
+  }
+  --indent;
+  os << "}\n";
 }
 
 void Printer::print(const Definition &definition) {
@@ -364,5 +422,11 @@ void halcyon::dsl::printAst(const File &file, raw_ostream &os) {
       os << '\n';
     first = false;
     Printer(os).print(*definition);
+  }
+  for (const auto &training : file.trainings) {
+    if (!first)
+      os << '\n';
+    first = false;
+    Printer(os).print(*training);
   }
 }

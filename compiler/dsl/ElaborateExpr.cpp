@@ -1,6 +1,6 @@
 //===- ElaborateExpr.cpp - Expressions ------------------------------------===//
 
-#include "Elaborator.h"
+#include "ElaborateTrain.h"
 
 #include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/StringExtras.h"
@@ -103,6 +103,10 @@ Value Elaborator::lookup(StringRef name) {
   auto variable = frame->variables.find(name);
   if (variable != frame->variables.end())
     return variable->second.value;
+  // `label` is what the data yield, wherever a loss or a metric names it.
+  if (trainer && frame->isTop)
+    if (Value value = trainer->sourceInput(name); !value.isPoison())
+      return value;
   auto defined = [](const Definition *definition) {
     Callable callable;
     callable.kind = Callable::Defined;

@@ -1,6 +1,6 @@
 //===- ElaborateModel.cpp - A model, its parameters, inputs and outputs ---===//
 
-#include "Elaborator.h"
+#include "ElaborateTrain.h"
 #include "Parser.h"
 
 #include "mlir/IR/Diagnostics.h"
@@ -137,8 +137,52 @@ void Elaborator::checkLeftOver(const Definition &model) {
                   {"its inputs: " + llvm::join(names, ", ")});
 }
 
+/// The train block of the model that is asked for, or the last one.
+const Training *Elaborator::chooseTraining(const File &file) {
+  std::vector<StringRef> names;
+  for (const auto &training : file.trainings) {
+    names.push_back(training->name.text);
+    if (options.model.empty() || training->name.text == options.model)
+      if (training == file.trainings.back() || !options.model.empty())
+        return training.get();
+  }
+  if (!file.incomplete && !diags.hasErrors())
+    diags.error(options.model.empty()
+                    ? "'" + file.path + "' says nothing of training"
+                    : "'" + file.path + "' does not train '" + options.model +
+                          "'" + didYouMean(options.model, names),
+                {"a train block begins: train name { data ... }"});
+  return nullptr;
+}
+
+/// What a train block is about: the model of its name, or models that it names
+/// itself.
+const Definition *Elaborator::modelOf(const Training &training) {
+  const Definition *model = training.file->find(training.name.text);
+  for (const ImportItem &item : training.file->imports)
+    if (!model && item.file)
+      model = item.file->find(training.name.text);
+  if (model && model->kind == Definition::Model)
+    return model;
+  bool named = llvm::any_of(training.body, [](const Stmt *statement) {
+    auto *clause = llvm::dyn_cast<ClauseStmt>(statement);
+    return clause && clause->keyword.text == "models";
+  });
+  if (named)
+    return &training.models;
+  bool broken = training.file->incomplete || training.broken ||
+                (model && model->kind == Definition::Broken);
+  if (!broken)
+    diags.error(training.name.range,
+                "there is no model '" + training.name.text + "' to train");
+  return nullptr;
+}
+
 mlir::OwningOpRef<mlir::ModuleOp> Elaborator::run(const File &file) {
-  const Definition *model = chooseModel(file);
+  const Training *training = options.train ? chooseTraining(file) : nullptr;
+  if (options.train && !training)
+    return nullptr;
+  const Definition *model = training ? modelOf(*training) : chooseModel(file);
   if (!model)
     return nullptr;
   Frame top{&file, model, nullptr, model->name.range, Scope{}};
@@ -158,6 +202,11 @@ mlir::OwningOpRef<mlir::ModuleOp> Elaborator::run(const File &file) {
     modelOp->setAttr(cnn::kMaxErrorAttr,
                      builder.getF64FloatAttr(*top.maxError));
   execute(model->body);
+  if (training) {
+    TrainElaborator elaborator(*this, *training, modelOp);
+    llvm::SaveAndRestore enter(trainer, &elaborator);
+    elaborator.run();
+  }
   checkLeftOver(*model);
   bool whole = !top.incomplete && !file.incomplete && !aborted;
   if (top.outputs.empty() && whole)
@@ -324,11 +373,6 @@ void Elaborator::executeInput(const InputStmt &statement) {
       Value::tensor(input.getResult(), statement.name.range, "input"),
       statement.name.range};
 }
-
-/// Mean and deviation of ImageNet's training pictures, red, green and blue, as
-/// every network trained on it since 2014 has used them.
-static constexpr double imagenetMean[] = {0.485, 0.456, 0.406};
-static constexpr double imagenetStd[] = {0.229, 0.224, 0.225};
 
 /// How a picture becomes the input: scaled so that its shorter side has
 /// `resize` pixels, or stretched where there is none, cut from the middle to

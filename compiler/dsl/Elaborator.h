@@ -73,14 +73,18 @@ public:
   Elaborator(mlir::MLIRContext &context, Diagnostics &diags,
              const FrontendOptions &options, const File &library);
 
-  /// Elaborates a model of `file`. Null where there were mistakes.
+  /// Elaborates a model of `file`, or how it is trained. Null where there were
+  /// mistakes.
   mlir::OwningOpRef<mlir::ModuleOp> run(const File &file);
 
 private:
   friend class LayerBinder;
+  friend class TrainElaborator;
 
   // The model and its ports (ElaborateModel.cpp).
   const Definition *chooseModel(const File &file);
+  const Training *chooseTraining(const File &file);
+  const Definition *modelOf(const Training &training);
   void bindModelParams(const Definition &model, Frame &frame);
   /// Evaluates what a model states before its body, in its own frame.
   void bindProperties(const Definition &model);
@@ -196,6 +200,8 @@ private:
   unsigned calls = 0, depth = 0;
   uint64_t steps = 0;
   bool aborted = false;
+  /// Where a model is trained.
+  class TrainElaborator *trainer = nullptr;
   llvm::StringMap<mlir::RegisteredOperationName> layers;
   llvm::StringSet<> enumerants;
 
@@ -210,6 +216,11 @@ private:
   /// Files that labels came from, by path.
   llvm::StringMap<mlir::StringAttr> labelFiles;
 };
+
+/// Mean and deviation of ImageNet's training pictures, red, green and blue, as
+/// every network trained on it since 2014 has used them.
+inline constexpr double imagenetMean[] = {0.485, 0.456, 0.406};
+inline constexpr double imagenetStd[] = {0.229, 0.224, 0.225};
 
 /// The names of the built-in functions, for suggestions.
 llvm::ArrayRef<llvm::StringRef> helperNames();

@@ -27,6 +27,8 @@ struct FrontendOptions {
   std::string model;
   /// Where `import` looks after the importing file's own folder.
   std::vector<std::string> importPaths;
+  /// Elaborate how the model is trained: `cnn.train` and `cnn.rule` with it.
+  bool train = false;
 };
 
 /// Parses `path` and elaborates its model into a module that holds one

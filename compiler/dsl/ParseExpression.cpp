@@ -340,6 +340,8 @@ Expr *Parser::parseNumber() {
     diags.error(token.range(), "this number cannot be represented");
     return nullptr;
   }
+  if (inTraining)
+    parseUnit(*number);
   return number;
 }
 

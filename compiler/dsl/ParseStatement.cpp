@@ -116,6 +116,8 @@ Stmt *Parser::parseStatement() {
       (peek(1).is(Tok::LBrace) ||
        (peek(1).is(Tok::Name) && peek(2).is(Tok::LBrace))))
     return parsePrecision();
+  if (inTraining && atClause())
+    return parseClause();
   if (atOutput())
     return parseOutput();
   return parseAssignmentOrExpression();

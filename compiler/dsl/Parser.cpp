@@ -140,7 +140,7 @@ bool Parser::parseItem() {
     take();
     return true;
   }
-  unexpected("'model', 'block', 'op' or 'import'",
+  unexpected("'model', 'block', 'op', 'train' or 'import'",
              {"statements stand inside a model or a block"});
   return false;
 }
@@ -270,24 +270,4 @@ bool Parser::parseDefinition(Definition::Kind kind) {
   if (!expect(Tok::LBrace, "'{'", ("and the body of the " + what).str()))
     return broken();
   return parseBody(result.body, opening, what) || broken();
-}
-
-/// Skipped: training reads it, and a model is compiled without it.
-bool Parser::parseTrain() {
-  take();
-  Identifier name;
-  if (!parseName(name, "the name of the model that is trained"))
-    return false;
-  const Token &opening = peek();
-  if (!expect(Tok::LBrace, "'{'", "and what training does"))
-    return false;
-  unsigned braces = 1;
-  while (braces) {
-    if (peek().is(Tok::End))
-      return expectClosing(Tok::RBrace, opening);
-    const Token &token = take();
-    braces += token.is(Tok::LBrace);
-    braces -= token.is(Tok::RBrace);
-  }
-  return true;
 }

@@ -22,6 +22,9 @@ void parseFile(unsigned buffer, Diagnostics &diags, File &file);
 /// expression. Null, with a report, where it is none.
 Expr *parseExpression(llvm::StringRef text, Diagnostics &diags, File &file);
 
+/// The words that begin the lines of a train block.
+llvm::ArrayRef<llvm::StringRef> clauseNames();
+
 class Parser {
 public:
   Parser(llvm::StringRef text, Diagnostics &diags, File &file,
@@ -38,7 +41,6 @@ private:
   bool parseDefinition(Definition::Kind kind);
   bool parseParams(Definition &definition);
   bool parseProperties(Definition &definition);
-  bool parseTrain();
   void skipItem();
 
   // Statements (ParseStatement.cpp). A null statement was reported.
@@ -55,6 +57,14 @@ private:
   bool endStatement();
   Stmt *recover(size_t from);
   bool atOutput() const;
+
+  // Training (ParseTrain.cpp).
+  bool parseTrain();
+  bool atClause() const;
+  Stmt *parseClause();
+  bool parseClauseItems(ClauseStmt &clause);
+  bool parsePaths(ClauseStmt &clause);
+  void parseUnit(NumberExpr &number);
 
   // Expressions (ParseExpression.cpp). A null expression was reported.
   Expr *parseExpr();
@@ -122,6 +132,7 @@ private:
   std::vector<Token> tokens;
   size_t index = 0;
   unsigned depth = 0;
+  bool inTraining = false;
 };
 
 } // namespace halcyon::dsl

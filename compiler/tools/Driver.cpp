@@ -109,6 +109,7 @@ static bool parseShape(StringRef text,
 bool Driver::parse() {
   dsl::FrontendOptions front;
   front.model = options.modelName;
+  front.train = train;
   for (const std::string &text : options.set) {
     auto [name, value] = StringRef(text).split('=');
     if (name.empty() || value.empty())

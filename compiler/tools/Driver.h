@@ -87,6 +87,7 @@ public:
   std::unique_ptr<WeightSource> weights;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   bool printAfterAll = false;
+  bool train = false; ///< parse how the model is trained, too
 
 private:
   using Phase = void (*)(mlir::OpPassManager &, const PipelineOptions &);

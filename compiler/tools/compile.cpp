@@ -48,6 +48,10 @@ static cl::opt<bool> printAfterAll("print-ir-after-all",
                                    cl::desc("Print the module after every pass"),
                                    cl::sub(command.command));
 
+static cl::opt<bool> train("train",
+                           cl::desc("Make the program that trains the model"),
+                           cl::sub(command.command));
+
 /// Writes text to -o, whole or not at all.
 static bool writeText(StringRef text) {
   if (output.empty() || output == "-") {
@@ -112,6 +116,7 @@ int compile() {
   }
   Driver driver(model);
   driver.printAfterAll = printAfterAll;
+  driver.train = train;
   if (!driver.findMachine() || !driver.parse())
     return 1;
   if (stage == Stage::Cnn)

@@ -203,6 +203,7 @@ void CnnDialect::initialize() {
   registerShapeOps();
   registerLinearOps();
   registerWeightOps();
+  registerTrainOps();
 }
 
 } // namespace halcyon::cnn

@@ -41,6 +41,7 @@ def Cnn_Dialect : Dialect {
     void registerShapeOps();
     void registerLinearOps();
     void registerWeightOps();
+    void registerTrainOps();
   }];
 }
 

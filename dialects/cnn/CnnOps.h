@@ -10,6 +10,7 @@
 #include "dialects/cnn/Norm.h"
 #include "dialects/cnn/Pool.h"
 #include "dialects/cnn/Shape.h"
+#include "dialects/cnn/Train.h"
 #include "dialects/cnn/Weights.h"
 
 #endif // HALCYON_DIALECTS_CNN_CNNOPS_H

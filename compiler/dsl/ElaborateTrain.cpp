@@ -1,0 +1,528 @@
+//===- ElaborateTrain.cpp - The lines of a train block ---------------------===//
+
+#include "ElaborateTrain.h"
+#include "Parser.h"
+
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/SaveAndRestore.h"
+
+using namespace halcyon;
+using namespace halcyon::dsl;
+using llvm::SMRange;
+using llvm::StringRef;
+using llvm::Twine;
+
+/// More of either is a mistake.
+static constexpr int64_t maxBatch = 1 << 20, maxEpochs = 1000000;
+
+void TrainElaborator::run() {
+  for (const Stmt *statement : training.body) {
+    if (e.aborted)
+      return;
+    auto *clause = llvm::dyn_cast<ClauseStmt>(statement);
+    if (clause)
+      execute(*clause);
+    else if (e.countStep(statement->range))
+      e.execute(*statement);
+  }
+  findWeights();
+  // What is said of a part counts more than what is said of all.
+  llvm::stable_sort(aboutParts, [](const ClauseStmt *a, const ClauseStmt *b) {
+    return !a->parts.empty() && b->parts.empty();
+  });
+  for (const ClauseStmt *clause : aboutParts)
+    (this->*find(clause->keyword.text)->run)(*clause);
+  for (const auto &[where, name] : namedMetrics) {
+    std::vector<StringRef> known(metricNames.begin(), metricNames.end());
+    known.push_back("loss");
+    if (!llvm::is_contained(known, name))
+      e.error(where, "there is no metric '" + name + "'" +
+                         didYouMean(name, known),
+              {"a metric gets its name where it is made: metrics top1 = "
+               "accuracy(logits, label)"});
+  }
+  checkMissing();
+  entries["inputs"] = describeInputs();
+  std::vector<StringRef> names;
+  for (const auto &entry : entries)
+    names.push_back(entry.first());
+  llvm::sort(names);
+  llvm::SmallVector<std::pair<StringRef, mlir::Attribute>> items;
+  for (StringRef name : names)
+    items.push_back({name, entries[name]});
+  model->setAttr(cnn::kTrainAttr, dictionary(items));
+}
+
+const TrainElaborator::Line *TrainElaborator::find(StringRef word) {
+  static constexpr Line lines[] = {
+      {"accumulate", &TrainElaborator::number},
+      {"average", &TrainElaborator::list},
+      {"batch", &TrainElaborator::number},
+      {"clip", &TrainElaborator::list},
+      {"data", &TrainElaborator::data},
+      {"decay", &TrainElaborator::decay},
+      {"epochs", &TrainElaborator::number},
+      {"freeze", &TrainElaborator::freeze},
+      {"from", &TrainElaborator::from},
+      {"init", &TrainElaborator::list},
+      {"keep", &TrainElaborator::list},
+      {"loss", &TrainElaborator::loss},
+      {"metrics", &TrainElaborator::metrics},
+      {"optimizer", &TrainElaborator::optimizer},
+      {"precision", &TrainElaborator::precision},
+      {"rate", &TrainElaborator::rate},
+      {"stop", &TrainElaborator::list},
+      {"validate", &TrainElaborator::data}};
+  const Line *line =
+      llvm::find_if(lines, [&](const Line &l) { return l.word == word; });
+  return line == std::end(lines) ? nullptr : line;
+}
+
+void TrainElaborator::execute(const ClauseStmt &clause) {
+  StringRef word = clause.keyword.text;
+  bool repeats = word == "freeze" || !clause.parts.empty();
+  if (!repeats) {
+    auto [first, fresh] = seen.try_emplace(word, clause.keyword.range);
+    if (!fresh) {
+      e.error(clause.keyword.range, "'" + word + "' is said twice",
+              {"first on " + e.diags.line(first->second.Start,
+                                          clause.keyword.range.Start)});
+      return;
+    }
+  }
+  bool ofWeights = (word == "rate" || word == "decay") && !clause.parts.empty();
+  if (ofWeights || word == "decay" || word == "freeze" || word == "from") {
+    aboutParts.push_back(&clause);
+    return;
+  }
+  const Line *line = find(word);
+  if (!line) {
+    e.error(clause.keyword.range, "training two models in turn needs both of "
+                                  "'models' and 'step'");
+    return;
+  }
+  (this->*line->run)(clause);
+}
+
+/// Whether the line says one thing, without a name.
+bool TrainElaborator::only(const ClauseStmt &clause, const Twine &what) {
+  if (clause.items.size() == 1 && clause.items[0].name.text.empty())
+    return true;
+  e.error(clause.range, "'" + clause.keyword.text + "' takes " + what);
+  return false;
+}
+
+//===----------------------------------------------------------------------===//
+// Data
+//===----------------------------------------------------------------------===//
+
+void TrainElaborator::data(const ClauseStmt &clause) {
+  if (!only(clause, "a source, such as images(\"train/\") -> flip(0.5)"))
+    return;
+  if (mlir::Attribute made =
+          chain(sources(), augmentations(), *clause.items[0].value))
+    entries[clause.keyword.text] = made;
+}
+
+void TrainElaborator::number(const ClauseStmt &clause) {
+  if (!only(clause, "a whole number"))
+    return;
+  const Expr &expr = *clause.items[0].value;
+  Value value = e.evaluate(expr);
+  int64_t most = clause.keyword.text == "epochs" ? maxEpochs : maxBatch;
+  if (value.isPoison())
+    return;
+  if (!value.isInt() || value.asInt() < 1 || value.asInt() > most) {
+    e.error(expr.range, "'" + clause.keyword.text + "' is a whole number from 1 to " +
+                            Twine(most) +
+                            (value.isInt() ? "" : ", not " + kindText(value)));
+    return;
+  }
+  entries[clause.keyword.text] = whole(value.asInt());
+}
+
+Value TrainElaborator::sourceInput(StringRef name) {
+  auto dynamic = mlir::ShapedType::kDynamic;
+  llvm::SmallVector<int64_t> shape = {dynamic};
+  if (name == "mask") {
+    // As large as the picture.
+    for (auto input : model.getBody().front().getOps<cnn::InputOp>()) {
+      auto type = mlir::cast<mlir::RankedTensorType>(input.getType());
+      if (type.getRank() == 4 && shape.size() == 1)
+        llvm::append_range(shape, type.getShape().take_back(2));
+    }
+    if (shape.size() == 1)
+      return Value();
+  } else if (name != "label") {
+    return Value();
+  }
+  auto type = mlir::RankedTensorType::get(shape, builder.getI32Type());
+  mlir::OpBuilder::InsertionGuard guard(builder);
+  builder.setInsertionPointToEnd(&model.getBody().front());
+  SMRange where = training.name.range;
+  auto input = cnn::InputOp::create(builder, e.location(where, name), type,
+                                    builder.getStringAttr(name), nullptr);
+  Value value = Value::tensor(input.getResult(), where, "input");
+  e.frame->variables[name] = {value, where};
+  return value;
+}
+
+mlir::Attribute TrainElaborator::describeInputs() {
+  llvm::SmallVector<mlir::Attribute> inputs;
+  for (auto input : model.getBody().front().getOps<cnn::InputOp>())
+    inputs.push_back(dictionary(
+        {{"name", text(input.getName())},
+         {"type", mlir::TypeAttr::get(input.getType())},
+         {"image", input.getImageAttr()}}));
+  return builder.getArrayAttr(inputs);
+}
+
+//===----------------------------------------------------------------------===//
+// Loss and metrics
+//===----------------------------------------------------------------------===//
+
+void TrainElaborator::loss(const ClauseStmt &clause) {
+  if (!only(clause, "what training makes small"))
+    return;
+  const Expr &expr = *clause.items[0].value;
+  Value value = e.evaluate(expr);
+  if (value.isPoison())
+    return;
+  if (!value.isTensor()) {
+    e.error(expr.range, "the loss is a tensor, not " + kindText(value));
+    return;
+  }
+  auto type = mlir::cast<mlir::RankedTensorType>(value.asMlir().getType());
+  bool single = llvm::all_of(
+      type.getShape().drop_front(type.getRank() > 0 && type.isDynamicDim(0)),
+      [](int64_t size) { return size == 1; });
+  if (!single || !type.getElementType().isF32()) {
+    e.error(expr.range, "the loss is one number per image or one in all, and " +
+                            e.describe(value));
+    return;
+  }
+  lossValue = value;
+  cnn::OutputOp::create(builder, e.location(expr.range, "loss"), value.asMlir(),
+                        builder.getStringAttr("loss"), nullptr);
+}
+
+void TrainElaborator::metrics(const ClauseStmt &clause) {
+  llvm::SmallVector<mlir::Attribute> made;
+  llvm::StringMap<std::string> outputs;
+  auto outputOf = [&](mlir::Value tensor, SMRange where) {
+    for (mlir::Operation *user : tensor.getUsers())
+      if (auto output = llvm::dyn_cast<cnn::OutputOp>(user))
+        return output.getName().str();
+    std::string name = ("metric." + Twine(made.size())).str();
+    cnn::OutputOp::create(builder, e.location(where, name), tensor,
+                          builder.getStringAttr(name), nullptr);
+    return name;
+  };
+  for (const Argument &item : clause.items) {
+    auto *call = llvm::dyn_cast<CallExpr>(item.value);
+    auto *callee = llvm::dyn_cast_or_null<NameExpr>(call ? call->callee : nullptr);
+    std::string name = item.name.text.str();
+    if (name.empty() && callee)
+      name = callee->name.str();
+    if (name.empty() || name == "loss" || llvm::is_contained(metricNames, name)) {
+      e.error(item.value->range,
+              name.empty() || name == "loss"
+                  ? Twine("a metric has a name of its own")
+                  : "there already is a metric '" + name + "'",
+              {"write: metrics top1 = accuracy(logits, label)"});
+      continue;
+    }
+    metricNames.push_back(name);
+    // An op or a block of the user's own comes first, as everywhere.
+    bool counted = callee && dsl::metrics().find(callee->name) &&
+                   e.lookup(callee->name).kind() != ValueKind::Callable;
+    if (!counted) {
+      Value value = e.evaluate(*item.value);
+      if (value.isPoison())
+        continue;
+      if (!value.isTensor()) {
+        e.error(item.value->range, "a metric is made of tensors, and this is " +
+                                       kindText(value));
+        continue;
+      }
+      made.push_back(dictionary(
+          {{"name", text(name)},
+           {"call", text("mean")},
+           {"value", text(outputOf(value.asMlir(), item.value->range))}}));
+      continue;
+    }
+    std::vector<std::string> ports;
+    for (size_t i = 0; i < 2 && i < call->args.size(); ++i) {
+      Value value = e.evaluate(*call->args[i].value);
+      if (value.isPoison())
+        break;
+      cnn::InputOp input;
+      if (value.isTensor())
+        input = value.asMlir().getDefiningOp<cnn::InputOp>();
+      if (!value.isTensor() || (i == 1 && !input)) {
+        e.error(call->args[i].value->range,
+                i == 1 ? "the second argument is what data yield: label or mask"
+                       : "the first argument is a tensor, not " + kindText(value));
+        break;
+      }
+      ports.push_back(i == 1 ? input.getName().str()
+                             : outputOf(value.asMlir(), call->args[i].value->range));
+    }
+    if (call->args.size() < 2)
+      e.error(callee->range, "'" + callee->name +
+                                 "' takes what the model says and what is right",
+              {"write: " + callee->name.str() + "(logits, label)"});
+    if (ports.size() != 2)
+      continue;
+    mlir::DictionaryAttr how = setting(dsl::metrics(), *call, 2);
+    if (!how)
+      continue;
+    llvm::SmallVector<std::pair<StringRef, mlir::Attribute>> items = {
+        {"name", text(name)}, {"value", text(ports[0])}, {"right", text(ports[1])}};
+    for (mlir::NamedAttribute entry : how)
+      items.push_back({entry.getName(), entry.getValue()});
+    made.push_back(dictionary(items));
+  }
+  entries["metrics"] = builder.getArrayAttr(made);
+}
+
+//===----------------------------------------------------------------------===//
+// Steps
+//===----------------------------------------------------------------------===//
+
+void TrainElaborator::optimizer(const ClauseStmt &clause) {
+  if (!only(clause, "a rule such as sgd(momentum=0.9)"))
+    return;
+  const Expr &expr = *clause.items[0].value;
+  auto *call = llvm::dyn_cast<CallExpr>(&expr);
+  Value callee = e.evaluate(call ? *call->callee : expr);
+  SMRange where = call ? call->callee->range : expr.range;
+  std::vector<Arg> args;
+  if (callee.isPoison() || (call && !e.evaluateArgs(*call, callee, args)))
+    return;
+  bool isBlock = callee.kind() == ValueKind::Callable &&
+                 callee.asCallable().kind == Callable::Defined &&
+                 callee.asCallable().definition->kind != Definition::Model;
+  if (!isBlock) {
+    e.error(where, "an optimizer is a block over elements, not " + kindText(callee));
+    return;
+  }
+  buildRule(callee.asCallable(), std::move(args), where);
+}
+
+void TrainElaborator::rate(const ClauseStmt &clause) {
+  if (clause.parts.empty()) {
+    if (!only(clause, "a number or a schedule, such as cosine(0.1)"))
+      return;
+    const Expr &expr = *clause.items[0].value;
+    auto *call = llvm::dyn_cast<CallExpr>(&expr);
+    auto *name = llvm::dyn_cast<NameExpr>(call ? call->callee : &expr);
+    if (call && (call->arrow || (name && rates().find(name->name)))) {
+      if (mlir::Attribute made = chain(rates(), rateChanges(), expr))
+        entries["rate"] = made;
+      return;
+    }
+    Value value = e.evaluate(expr);
+    if (value.isPoison())
+      return;
+    if (!value.isNumber() || value.asReal() < 0) {
+      e.error(expr.range, "'rate' is a number or a schedule, not " + kindText(value));
+      return;
+    }
+    entries["rate"] = builder.getArrayAttr(
+        {dictionary({{"call", text("constant")}, {"rate", real(value.asReal())}})});
+    return;
+  }
+  if (!only(clause, "a number, or what it is of the base: 10 * base"))
+    return;
+  // scale * base + offset, found by asking at two points.
+  const Expr &expr = *clause.items[0].value;
+  double at[3] = {};
+  for (int base = 0; base < 3; ++base) {
+    e.frame->variables["base"] = {Value::real(base), clause.keyword.range};
+    Value value = e.evaluate(expr);
+    if (value.isPoison())
+      return;
+    if (!value.isNumber()) {
+      e.error(expr.range, "'rate' is a number, not " + kindText(value));
+      return;
+    }
+    at[base] = value.asReal();
+  }
+  e.frame->variables.erase("base");
+  double scale = at[1] - at[0], offset = at[0];
+  if (std::abs(at[2] - (2 * scale + offset)) > 1e-9 * std::abs(at[2]) ||
+      scale < 0 || offset < 0) {
+    e.error(expr.range, "'rate' of a part is a number, or a multiple of 'base'");
+    return;
+  }
+  llvm::SmallVector<mlir::NamedAttribute> named;
+  if (auto known = llvm::dyn_cast_or_null<mlir::DictionaryAttr>(entries["rates"]))
+    llvm::append_range(named, known.getValue());
+  mlir::NamedAttrList list(named);
+  for (const Identifier &part : clause.parts)
+    for (StringRef weight : weightsOf(part))
+      list.set(weight, dictionary({{"scale", real(scale)}, {"offset", real(offset)}}));
+  entries["rates"] = list.getDictionary(builder.getContext());
+}
+
+void TrainElaborator::decay(const ClauseStmt &clause) {
+  if (!only(clause, "a number"))
+    return;
+  const Expr &expr = *clause.items[0].value;
+  Value value = e.evaluate(expr);
+  if (value.isPoison())
+    return;
+  if (!value.isNumber() || value.asReal() < 0) {
+    e.error(expr.range, "'decay' is a number of at least 0, not " + kindText(value));
+    return;
+  }
+  mlir::NamedAttrList list;
+  if (auto known = llvm::dyn_cast_or_null<mlir::DictionaryAttr>(entries["decay"]))
+    list.append(known.begin(), known.end());
+  auto set = [&](StringRef weight) { list.set(weight, real(value.asReal())); };
+  if (clause.parts.empty()) {
+    // Weights of conv and linear; vectors are biases and norms. What is said of
+    // a part comes before.
+    for (auto &[name, op] : weights)
+      if (mlir::cast<mlir::RankedTensorType>(op.getType()).getRank() >= 2 &&
+          !list.get(name))
+        set(name);
+  }
+  for (const Identifier &part : clause.parts)
+    for (StringRef weight : weightsOf(part))
+      set(weight);
+  entries["decay"] = list.getDictionary(builder.getContext());
+}
+
+void TrainElaborator::list(const ClauseStmt &clause) {
+  struct Row {
+    StringRef word;
+    const SettingFamily &(*family)();
+  };
+  static constexpr Row rows[] = {{"average", averages},
+                                 {"clip", clippings},
+                                 {"init", initializations},
+                                 {"keep", keeps},
+                                 {"stop", stops}};
+  StringRef word = clause.keyword.text;
+  const SettingFamily &family =
+      llvm::find_if(rows, [&](const Row &row) { return row.word == word; })->family();
+  llvm::SmallVector<mlir::Attribute> made;
+  for (const Argument &item : clause.items) {
+    if (!item.name.text.empty())
+      e.error(item.name.range, "'" + word + "' takes no names");
+    else if (mlir::Attribute one = setting(family, *item.value))
+      made.push_back(one);
+  }
+  entries[word] = builder.getArrayAttr(made);
+}
+
+void TrainElaborator::precision(const ClauseStmt &clause) {
+  auto *name = clause.items.size() == 1
+                   ? llvm::dyn_cast<NameExpr>(clause.items[0].value)
+                   : nullptr;
+  if (name && cnn::symbolizePrecision(name->name)) {
+    entries["precision"] = text(name->name);
+    return;
+  }
+  e.error(clause.range, "'precision' is f32 or bf16");
+}
+
+//===----------------------------------------------------------------------===//
+// Parts of the model
+//===----------------------------------------------------------------------===//
+
+void TrainElaborator::findWeights() {
+  for (auto weight : model.getBody().front().getOps<cnn::WeightOp>())
+    weights[weight.getName()] = weight;
+}
+
+/// The weights whose names begin with a path, or are it.
+std::vector<StringRef> TrainElaborator::weightsOf(const Identifier &part) {
+  std::vector<StringRef> found, known;
+  for (auto &[name, op] : weights) {
+    known.push_back(name);
+    for (size_t dot = name.find('.'); dot != StringRef::npos;
+         dot = name.find('.', dot + 1))
+      known.push_back(name.take_front(dot));
+    if (name == part.text || name.starts_with((part.text + ".").str()))
+      found.push_back(name);
+  }
+  if (found.empty() && !e.frame->incomplete)
+    e.error(part.range, "the model has no weights of '" + part.text + "'" +
+                            didYouMean(part.text, known));
+  return found;
+}
+
+void TrainElaborator::freeze(const ClauseStmt &clause) {
+  Value until;
+  if (clause.until) {
+    until = e.evaluate(*clause.until);
+    if (until.isPoison())
+      return;
+    if (!until.isInt() || until.asInt() < 1) {
+      e.error(clause.until->range, "an epoch is a whole number, counted from 1");
+      return;
+    }
+  }
+  llvm::SmallVector<mlir::Attribute> frozen;
+  mlir::NamedAttrList thawed;
+  if (auto known = llvm::dyn_cast_or_null<mlir::ArrayAttr>(entries["frozen"]))
+    llvm::append_range(frozen, known);
+  if (auto known = llvm::dyn_cast_or_null<mlir::DictionaryAttr>(entries["thaw"]))
+    thawed.append(known.begin(), known.end());
+  for (const Identifier &part : clause.parts)
+    for (StringRef weight : weightsOf(part)) {
+      if (clause.until)
+        thawed.set(weight, whole(until.asInt()));
+      else
+        frozen.push_back(text(weight));
+    }
+  if (!frozen.empty())
+    entries["frozen"] = builder.getArrayAttr(frozen);
+  if (thawed.empty())
+    return;
+  entries["thaw"] = thawed.getDictionary(builder.getContext());
+  // Until then their rate is 0, and so an input.
+  mlir::NamedAttrList own;
+  if (auto known = llvm::dyn_cast_or_null<mlir::DictionaryAttr>(entries["rates"]))
+    own.append(known.begin(), known.end());
+  for (mlir::NamedAttribute weight : thawed)
+    if (!own.get(weight.getName()))
+      own.set(weight.getName(), dictionary({{"scale", real(1)}, {"offset", real(0)}}));
+  entries["rates"] = own.getDictionary(builder.getContext());
+}
+
+void TrainElaborator::from(const ClauseStmt &clause) {
+  if (!only(clause, "a safetensors file"))
+    return;
+  static const SettingParam file = {"from", SettingKind::Path};
+  mlir::Attribute path =
+      argument(sources(), sources().settings.front(), file, clause.items[0]);
+  llvm::SmallVector<mlir::Attribute> except;
+  for (const Identifier &part : clause.parts)
+    for (StringRef weight : weightsOf(part))
+      except.push_back(text(weight));
+  if (path)
+    entries["from"] =
+        dictionary({{"path", path}, {"except", builder.getArrayAttr(except)}});
+}
+
+void TrainElaborator::checkMissing() {
+  struct Row {
+    StringRef word, example;
+  };
+  static constexpr Row rows[] = {{"data", "data images(\"train/\") -> flip(0.5)"},
+                                 {"epochs", "epochs 30"},
+                                 {"loss", "loss cross_entropy(logits, label)"},
+                                 {"optimizer", "optimizer sgd(momentum=0.9)"},
+                                 {"rate", "rate cosine(0.1)"}};
+  for (const Row &row : rows)
+    if (!seen.contains(row.word) && !training.broken && !e.frame->incomplete)
+      e.error(training.name.range,
+              "training '" + training.name.text + "' needs '" + row.word + "'",
+              {"write: " + row.example.str()});
+  if (!entries.contains("batch"))
+    entries["batch"] = whole(32);
+}
