@@ -27,11 +27,10 @@ void TrainElaborator::run() {
   }
   findWeights();
   // What is said of a part counts more than what is said of all.
-  llvm::stable_sort(aboutParts, [](const ClauseStmt *a, const ClauseStmt *b) {
-    return !a->parts.empty() && b->parts.empty();
-  });
-  for (const ClauseStmt *clause : aboutParts)
-    (this->*find(clause->keyword.text)->run)(*clause);
+  for (bool ofParts : {true, false})
+    for (const ClauseStmt *clause : aboutParts)
+      if (clause->parts.empty() != ofParts)
+        (this->*find(clause->keyword.text)->run)(*clause);
   for (const auto &[where, name] : namedMetrics) {
     std::vector<StringRef> known(metricNames.begin(), metricNames.end());
     known.push_back("loss");

@@ -1,0 +1,34 @@
+//===- Metrics.h - What is counted beside the loss ------------------------===//
+
+#ifndef HALCYON_TRAIN_METRICS_H
+#define HALCYON_TRAIN_METRICS_H
+
+#include "Tensor.h"
+
+namespace halcyon::train {
+
+/// One metric over the batches of an epoch.
+class Metric {
+public:
+  virtual ~Metric() = default;
+  /// Takes the first `images` of a batch: what the model says, what is right.
+  virtual void add(const Tensor &value, const Tensor *right, uint32_t images) = 0;
+  virtual double result() const = 0;
+  virtual void clear() = 0;
+  /// How many of each class (rows) were taken for which (columns), if counted.
+  virtual Json table() const { return nullptr; }
+
+  std::string name, value, right; ///< of the metric, of its two tensors
+  bool larger = true;             ///< is better
+};
+
+/// From an entry of the plan's `metrics`.
+std::unique_ptr<Metric> makeMetric(const Json &entry);
+
+/// The class with the largest score of one image or pixel: `classes` scores,
+/// `stride` apart. A single score is of class 1 where it is positive.
+int64_t predicted(const Tensor &value, size_t at, int64_t classes, size_t stride);
+
+} // namespace halcyon::train
+
+#endif // HALCYON_TRAIN_METRICS_H

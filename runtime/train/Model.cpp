@@ -1,0 +1,173 @@
+//===- Model.cpp - The programs that a trainer runs, and their memory -----===//
+
+#include "Model.h"
+
+namespace halcyon::train {
+
+static std::string nameOf(const halcyon_program &program, const halcyon_port &port) {
+  return program.strings + port.name;
+}
+
+static Element elementOf(const halcyon_port &port, const std::string &name) {
+  struct Row {
+    uint8_t code, bits;
+    Element element;
+  };
+  static constexpr Row rows[] = {{2, 32, Element::F32}, {2, 64, Element::F64},
+                                 {0, 32, Element::I32}, {0, 64, Element::I64},
+                                 {1, 8, Element::U8}};
+  for (const Row &row : rows)
+    if (row.code == port.type_code && row.bits == port.type_bits)
+      return row.element;
+  throw Failure("the program's '" + name + "' has elements of an unknown type");
+}
+
+/// Sizes, with `images` where the batch is.
+static std::vector<int64_t> shapeOf(const halcyon_port &port, int64_t images) {
+  std::vector<int64_t> shape;
+  for (unsigned i = 0; i < port.rank; ++i)
+    shape.push_back(port.shape[i] == HALCYON_BATCH ? images : port.shape[i]);
+  return shape;
+}
+
+static bool strip(std::string &name, std::string_view prefix) {
+  if (!name.starts_with(prefix))
+    return false;
+  name.erase(0, prefix.size());
+  return true;
+}
+
+static bool isScalar(const std::string &name) {
+  return name.starts_with("train.") || name.starts_with("rate:");
+}
+
+Model::Model(const halcyon_trainer &trainer, const Json &plan, uint32_t threads)
+    : trainer(trainer) {
+  for (const halcyon_program *program : {trainer.step, trainer.eval})
+    for (uint32_t i = 0; i < program->num_inputs; ++i) {
+      const halcyon_port &port = program->inputs[i];
+      std::string name = nameOf(*program, port);
+      Element element = elementOf(port, name);
+      if (strip(name, "param:")) {
+        if (!weights.contains(name))
+          weights[name] = Tensor(element, shapeOf(port, 1));
+      } else if (strip(name, "slot:")) {
+        if (!slots.contains(name))
+          slots[name] = Tensor(element, shapeOf(port, 1));
+      } else if (!isScalar(name)) {
+        DataInput input{name, element, shapeOf(port, 1), nullptr};
+        if (!input.shape.empty())
+          input.shape.erase(input.shape.begin());
+        for (const Json &known : plan.at("inputs"))
+          if (known.at("name") == name)
+            input.image = known.value("image", Json());
+        bool there = false;
+        for (const DataInput &other : inputs)
+          there |= other.name == name;
+        if (!there)
+          inputs.push_back(std::move(input));
+      }
+    }
+  for (uint32_t i = 0; i < trainer.step->num_outputs; ++i) {
+    std::string name = nameOf(*trainer.step, trainer.step->outputs[i]);
+    if (strip(name, "param:"))
+      changed.insert(name);
+  }
+  open(stepper, trainer.step, threads);
+  open(evaluator, trainer.eval, threads);
+  evaluated = &weights;
+}
+
+Model::~Model() {
+  halcyon_session_destroy(stepper.session);
+  halcyon_session_destroy(evaluator.session);
+}
+
+void Model::open(Side &side, const halcyon_program *program, uint32_t threads) {
+  side.program = program;
+  halcyon_options options = {};
+  options.threads = threads;
+  // The loader's threads want cores, too.
+  options.flags = HALCYON_NO_PINNING;
+  halcyon_error error;
+  if (halcyon_session_create(program, &options, &side.session, &error))
+    throw Failure(error.text);
+  for (uint32_t i = 0; i < program->num_inputs; ++i) {
+    std::string name = nameOf(*program, program->inputs[i]);
+    if (!isScalar(name))
+      continue;
+    Tensor &number = side.numbers[name] =
+        Tensor(elementOf(program->inputs[i], name), {1});
+    halcyon_session_bind_input(side.session, i, number.data());
+  }
+  bindState(side, weights);
+}
+
+/// Binds weights and slots, whose new values take the place of the old.
+void Model::bindState(Side &side, const Tensors &from) {
+  const halcyon_program &program = *side.program;
+  auto memoryOf = [&](std::string name) -> void * {
+    const Tensor *tensor = nullptr;
+    if (strip(name, "param:"))
+      tensor = &from.at(name);
+    else if (strip(name, "slot:"))
+      tensor = &slots.at(name);
+    return tensor ? const_cast<std::byte *>(tensor->data()) : nullptr;
+  };
+  for (uint32_t i = 0; i < program.num_inputs; ++i)
+    if (void *memory = memoryOf(nameOf(program, program.inputs[i])))
+      halcyon_session_bind_input(side.session, i, memory);
+  for (uint32_t i = 0; i < program.num_outputs; ++i)
+    if (void *memory = memoryOf(nameOf(program, program.outputs[i])))
+      halcyon_session_bind_output(side.session, i, memory);
+}
+
+const Tensors &Model::run(Side &side, const Batch &batch) {
+  const halcyon_program &program = *side.program;
+  auto good = [&](halcyon_status status) {
+    if (status)
+      throw Failure(halcyon_session_error(side.session));
+  };
+  good(halcyon_session_set_batch(side.session, batch.images));
+  for (uint32_t i = 0; i < program.num_inputs; ++i) {
+    auto input = batch.inputs.find(nameOf(program, program.inputs[i]));
+    if (input != batch.inputs.end())
+      good(halcyon_session_bind_input(side.session, i, input->second.data()));
+  }
+  bool grows = batch.images > side.capacity;
+  for (uint32_t i = 0; i < program.num_outputs; ++i) {
+    std::string name = nameOf(program, program.outputs[i]);
+    if (name.starts_with("param:") || name.starts_with("slot:"))
+      continue;
+    if (grows) {
+      side.outputs[name] = Tensor(elementOf(program.outputs[i], name),
+                                  shapeOf(program.outputs[i], batch.images));
+      good(halcyon_session_bind_output(side.session, i, side.outputs[name].data()));
+    }
+  }
+  side.capacity = std::max(side.capacity, batch.images);
+  for (auto &[name, number] : side.numbers) {
+    auto value = scalars.find(name);
+    number.set(0, value == scalars.end() ? 0 : value->second);
+  }
+  good(halcyon_session_run(side.session));
+  return side.outputs;
+}
+
+const Tensors &Model::step(const Batch &batch) { return run(stepper, batch); }
+
+const Tensors &Model::evaluate(const Batch &batch, const Tensors *others) {
+  const Tensors *wanted = others ? others : &weights;
+  if (wanted != evaluated) {
+    bindState(evaluator, *wanted);
+    evaluated = wanted;
+  }
+  return run(evaluator, batch);
+}
+
+uint64_t Model::stepBytes(uint32_t images) const {
+  const halcyon_program &program = *trainer.step;
+  return program.arena_bytes * images + program.fixed_bytes;
+}
+
+} // namespace halcyon::train

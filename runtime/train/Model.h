@@ -1,0 +1,60 @@
+//===- Model.h - The programs that a trainer runs, and their memory -------===//
+
+#ifndef HALCYON_TRAIN_MODEL_H
+#define HALCYON_TRAIN_MODEL_H
+
+#include "Loader.h"
+
+#include "halcyon/training.h"
+
+#include <set>
+
+namespace halcyon::train {
+
+/// Numbers that change from step to step, by the names of their inputs.
+using Scalars = std::map<std::string, double>;
+
+/// Weights, slots, and the two programs bound to them.
+class Model {
+public:
+  Model(const halcyon_trainer &trainer, const Json &plan, uint32_t threads);
+  ~Model();
+
+  const halcyon_trainer &trainer;
+  Tensors weights;           ///< by their own names
+  Tensors slots;             ///< by "SLOT:NAME"
+  std::vector<DataInput> inputs; ///< what the data fill
+  Scalars scalars;
+
+  /// Which of the weights the step changes.
+  bool changes(const std::string &weight) const { return changed.contains(weight); }
+
+  /// One step on a batch. `outputs` holds the loss and what metrics need.
+  const Tensors &step(const Batch &batch);
+  /// The same without a change, with other weights if some are given.
+  const Tensors &evaluate(const Batch &batch, const Tensors *others = nullptr);
+
+  /// Bytes that a step with so many images needs beside weights and slots.
+  uint64_t stepBytes(uint32_t images) const;
+  uint32_t threads() const { return halcyon_session_threads(stepper.session); }
+
+private:
+  struct Side {
+    const halcyon_program *program = nullptr;
+    halcyon_session *session = nullptr;
+    Tensors outputs, numbers;
+    uint32_t capacity = 0; ///< images that the outputs have room for
+  };
+
+  void open(Side &side, const halcyon_program *program, uint32_t threads);
+  void bindState(Side &side, const Tensors &from);
+  const Tensors &run(Side &side, const Batch &batch);
+
+  Side stepper, evaluator;
+  const Tensors *evaluated = nullptr;
+  std::set<std::string> changed;
+};
+
+} // namespace halcyon::train
+
+#endif // HALCYON_TRAIN_MODEL_H

@@ -1,0 +1,360 @@
+//===- Trainer.cpp - The loop ---------------------------------------------===//
+
+#include "Trainer.h"
+#include "Initialize.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace halcyon::train {
+
+volatile bool interrupted = false;
+
+/// A run that is killed loses no more than this, nor an epoch.
+static constexpr double secondsBetweenStates = 300;
+
+Trainer::Trainer(const halcyon_trainer &trainer, const TrainerOptions &how)
+    : options(how), plan(Json::parse(trainer.plan)),
+      model(trainer, plan, how.threads),
+      batchSize(uint32_t(how.batch ? how.batch : plan.at("batch").get<int64_t>())),
+      epochs(uint64_t(how.epochs ? how.epochs : plan.at("epochs").get<int64_t>())) {
+  for (const Json &entry : plan.value("metrics", Json::array()))
+    metrics.push_back(makeMetric(entry));
+  openData();
+  rate = std::make_unique<Rate>(plan.at("rate"), loader->batches(),
+                                loader->batches() * epochs);
+  startWeights();
+}
+
+//===----------------------------------------------------------------------===//
+// Before the first step
+//===----------------------------------------------------------------------===//
+
+std::shared_ptr<Dataset> Trainer::openSource(const Json &chain, bool validation) {
+  Json call = chain.at(0);
+  const std::string &instead = validation ? options.validate : options.data;
+  if (!instead.empty())
+    call["path"] = instead;
+  Wanted wanted;
+  wanted.validation = validation;
+  for (const DataInput &input : model.inputs)
+    if (input.shape.size() == 3 && wanted.channels == 0)
+      wanted.channels = int(input.shape[0]);
+  return openDataset(call, wanted);
+}
+
+void Trainer::openData() {
+  const Json &data = plan.at("data");
+  training = openSource(data, false);
+  Json chain = plan.value("validate", Json());
+  if (chain.is_array() && chain.at(0).at("call") == "split") {
+    std::vector<uint32_t> order =
+        permutation(training->size(), Random(options.seed, Random::Split, 0));
+    size_t part = size_t(chain[0].at("part").get<double>() * double(order.size()));
+    validation = subset(training, {order.begin(), order.begin() + long(part)});
+    training = subset(training, {order.begin() + long(part), order.end()});
+  } else if (chain.is_array()) {
+    validation = openSource(chain, true);
+  }
+  LoaderOptions how;
+  how.batch = batchSize;
+  how.seed = options.seed;
+  how.threads = std::max(options.dataThreads, 1u);
+  how.balanced = data[0].value("balanced", false);
+  loader = std::make_unique<Loader>(training, Pipeline::of(data), model.inputs, how);
+  if (!validation)
+    return;
+  how.training = how.balanced = false;
+  how.preparer = model.trainer.eval;
+  validationLoader =
+      std::make_unique<Loader>(validation, Pipeline::of(chain), model.inputs, how);
+}
+
+void Trainer::startWeights() {
+  Json init = plan.value("init", Json::array());
+  std::set<std::string> zeroed;
+  if (plan.contains("last_norms"))
+    zeroed = plan["last_norms"].get<std::set<std::string>>();
+  for (auto &[name, tensor] : model.weights)
+    initialize(tensor, name, init, zeroed, options.seed);
+  if (plan.contains("average"))
+    for (auto &[name, tensor] : model.weights)
+      averages[name] = Tensor(tensor.element, tensor.shape);
+  std::string from = options.weights;
+  std::set<std::string> except;
+  if (plan.contains("from")) {
+    if (from.empty())
+      from = plan["from"].at("path");
+    except = plan["from"].at("except").get<std::set<std::string>>();
+  }
+  if (from.empty())
+    return;
+  TensorFile file = readSafetensors(from);
+  for (auto &[name, tensor] : model.weights) {
+    if (except.contains(name))
+      continue;
+    auto found = file.tensors.find(name);
+    if (found == file.tensors.end())
+      throw Failure(from + ": there is no weight '" + name + "'; write 'from ... except " +
+                    name + "' to begin it anew");
+    if (found->second.shape != tensor.shape)
+      throw Failure(from + ": '" + name + "' has another shape than the model's");
+    for (size_t i = 0, count = tensor.size(); i < count; ++i)
+      tensor.set(i, found->second.at(i));
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Steps
+//===----------------------------------------------------------------------===//
+
+/// Rates of parts, and of parts that are frozen for now.
+void Trainer::setScalars() {
+  Scalars &scalars = model.scalars;
+  scalars["train.rate"] = currentRate;
+  scalars["train.step"] = double(place.step + 1);
+  scalars["train.seed"] = double(options.seed & 0x7fffffff);
+  const Json thaw = plan.value("thaw", Json::object());
+  for (auto &[name, how] : plan.value("rates", Json::object()).items()) {
+    double own = how.at("scale").get<double>() * currentRate +
+                 how.at("offset").get<double>();
+    if (place.epoch + 1 < thaw.value(name, uint64_t(0)))
+      own = 0;
+    scalars["rate:" + name] = own;
+  }
+}
+
+/// Adds the batch's mean loss; returns it.
+double Trainer::addLoss(const Tensors &outputs, uint32_t images, Sums &sums) {
+  auto found = outputs.find("loss");
+  if (found == outputs.end())
+    throw Failure("the program computes no loss");
+  const Tensor &loss = found->second;
+  size_t count = std::min<size_t>(loss.size(), images);
+  double sum = 0;
+  for (size_t i = 0; i < count; ++i)
+    sum += loss.at(i);
+  double mean = sum / double(std::max<size_t>(count, 1));
+  sums.loss += mean * images;
+  sums.images += images;
+  return mean;
+}
+
+void Trainer::addMetrics(const Tensors &outputs, const Batch &batch) {
+  for (auto &metric : metrics) {
+    auto value = outputs.find(metric->value);
+    auto right = batch.inputs.find(metric->right);
+    if (value != outputs.end())
+      metric->add(value->second, right == batch.inputs.end() ? nullptr : &right->second,
+                  batch.images);
+  }
+}
+
+void Trainer::average() {
+  for (const Json &how : plan.value("average", Json::array())) {
+    bool ema = how.at("call") == "ema";
+    bool first = place.averaged == 0;
+    // Over epochs the mean is of what each ends with.
+    if (!ema && (place.batch != 0 || place.epoch < how.at("start").get<double>()))
+      continue;
+    double kept = first ? 0
+                  : ema ? how.at("decay").get<double>()
+                        : 1 - 1 / double(place.averaged + 1);
+    for (auto &[name, tensor] : averages) {
+      const Tensor &now = model.weights.at(name);
+      for (size_t i = 0, count = tensor.size(); i < count; ++i)
+        tensor.set(i, kept * tensor.at(i) + (1 - kept) * now.at(i));
+    }
+    ++place.averaged;
+  }
+}
+
+const Tensors *Trainer::averagedWeights() const {
+  return place.averaged ? &averages : nullptr;
+}
+
+void Trainer::takeStep(Batch &batch, Sums &sums) {
+  currentRate = rate->at(place.step);
+  setScalars();
+  const Tensors &outputs = model.step(batch);
+  double loss = addLoss(outputs, batch.images, sums);
+  if (!std::isfinite(loss))
+    throw Failure("epoch " + std::to_string(place.epoch + 1) + ", step " +
+                  std::to_string(place.step + 1) + ": the loss is " +
+                  (std::isnan(loss) ? "NaN" : "infinite") + " at a rate of " +
+                  std::to_string(currentRate) + "; the state before is in " +
+                  file("state.safetensors"));
+  addMetrics(outputs, batch);
+  ++place.step;
+  ++place.batch;
+  if (place.batch == loader->batches()) {
+    place.batch = 0;
+    ++place.epoch;
+  }
+  average();
+  log->entry({{"step", place.step}, {"loss", loss}, {"rate", currentRate}});
+}
+
+Standing Trainer::standing(const Sums &sums) const {
+  Standing result;
+  result.epochs = epochs;
+  result.batches = loader->batches();
+  result.loss = sums.meanLoss();
+  result.rate = currentRate;
+  for (auto &metric : metrics)
+    result.metrics.push_back({metric->name, metric->result()});
+  result.imagesPerSecond = speed;
+  return result;
+}
+
+Standing Trainer::validate() {
+  for (auto &metric : metrics)
+    metric->clear();
+  Sums sums;
+  validationLoader->begin(0);
+  while (Batch *batch = validationLoader->next()) {
+    const Tensors &outputs = model.evaluate(*batch, averagedWeights());
+    addLoss(outputs, batch->images, sums);
+    addMetrics(outputs, *batch);
+  }
+  return standing(sums);
+}
+
+double Trainer::metricOf(const std::string &name, const Standing &standing,
+                         bool &larger) const {
+  larger = false;
+  for (size_t i = 0; i < metrics.size(); ++i)
+    if (metrics[i]->name == name) {
+      larger = metrics[i]->larger;
+      return standing.metrics[i].second;
+    }
+  return standing.loss;
+}
+
+/// After the last step of an epoch. False where training is over.
+bool Trainer::endEpoch(const Sums &sums, double seconds) {
+  Standing trained = standing(sums);
+  trained.epoch = place.epoch;
+  std::optional<Standing> validated;
+  Json line = {{"epoch", place.epoch}, {"seconds", seconds}, {"loss", trained.loss}};
+  for (auto &[name, value] : trained.metrics)
+    line[name] = value;
+  if (validationLoader) {
+    validated = validate();
+    line["val loss"] = validated->loss;
+    for (auto &[name, value] : validated->metrics)
+      line["val " + name] = value;
+    for (auto &metric : metrics)
+      if (Json table = metric->table(); table.is_array())
+        line["table " + metric->name] = table;
+  }
+  log->entry(line);
+  log->epoch(trained, validated ? &*validated : nullptr, seconds);
+  const Standing &judged = validated ? *validated : trained;
+
+  bool larger;
+  double watched = metricOf(rate->metric(), judged, larger);
+  rate->hear(watched, larger);
+  auto better = [&](double value, double best, bool any) {
+    return !any || (larger ? value > best : value < best);
+  };
+  bool goesOn = true;
+  for (const Json &stop : plan.value("stop", Json::array())) {
+    double value = metricOf(stop.at("metric"), judged, larger);
+    place.waited = better(value, place.best, place.anyBest) ? 0 : place.waited + 1;
+    if (place.waited == 0)
+      place.best = value;
+    place.anyBest = true;
+    if (place.waited >= stop.at("epochs").get<int64_t>()) {
+      log->say("no better for " + std::to_string(place.waited) + " epochs: that is all");
+      goesOn = false;
+    }
+  }
+  for (const Json &keep : plan.value("keep", Json::array())) {
+    if (keep.at("call") != "best")
+      continue;
+    double value = metricOf(keep.at("metric"), judged, larger);
+    if (!better(value, place.kept, place.anyKept))
+      continue;
+    place.kept = value;
+    place.anyKept = true;
+    saveWeights("best.safetensors");
+  }
+  for (auto &metric : metrics)
+    metric->clear();
+  saveState();
+  return goesOn;
+}
+
+//===----------------------------------------------------------------------===//
+// The loop
+//===----------------------------------------------------------------------===//
+
+bool Trainer::run() {
+  makeFolder(options.folder);
+  if (options.resume)
+    loadState();
+  log = std::make_unique<Log>(file("log.jsonl"), options.resume, options.quiet);
+  writeWhole(file("plan.json"), plan.dump(1) + "\n");
+  size_t trained = 0;
+  for (auto &[name, tensor] : model.weights)
+    trained += model.changes(name) ? tensor.size() : 0;
+  log->say(std::to_string(training->size()) + " images" +
+           (validation ? ", " + std::to_string(validation->size()) + " to validate" : "") +
+           "; " + std::to_string(trained) + " weights; batches of " +
+           std::to_string(batchSize) + "; threads: " + std::to_string(model.threads()));
+  started = lastSaved = now();
+  if (!options.resume)
+    saveState();
+  const uint64_t perEpoch = loader->batches(), all = perEpoch * epochs;
+  uint64_t firstStep = place.step;
+  bool goesOn = place.epoch < epochs;
+  while (goesOn) {
+    uint64_t epoch = place.epoch;
+    Sums sums;
+    double begun = now();
+    loader->begin(epoch, place.batch);
+    while (Batch *batch = loader->next()) {
+      takeStep(*batch, sums);
+      double elapsed = now() - begun;
+      speed = elapsed > 0 ? sums.images / elapsed : 0;
+      Standing shown = standing(sums);
+      shown.epoch = epoch + 1;
+      shown.batch = place.batch ? place.batch : perEpoch;
+      double each = (now() - started) / double(place.step - firstStep);
+      shown.secondsLeft = each * double(all - place.step);
+      log->progress(shown);
+      for (const Json &keep : plan.value("keep", Json::array())) {
+        if (keep.at("call") != "every")
+          continue;
+        const Json &time = keep.at("time");
+        double every = time.contains("steps")
+                           ? time["steps"].get<double>()
+                           : time.at("epochs").get<double>() * double(perEpoch);
+        if (std::floor(double(place.step) / every) >
+            std::floor(double(place.step - 1) / every)) {
+          saveWeights("step-" + std::to_string(place.step) + ".safetensors");
+          saveState();
+        }
+      }
+      bool enough = options.steps && place.step >= options.steps;
+      if (interrupted || enough) {
+        saveState();
+        saveWeights("last.safetensors");
+        if (interrupted)
+          log->say("interrupted at step " + std::to_string(place.step) +
+                   "; --resume goes on from there");
+        return !interrupted;
+      }
+      if (now() - lastSaved > secondsBetweenStates)
+        saveState();
+    }
+    goesOn = endEpoch(sums, now() - begun) && place.epoch < epochs;
+  }
+  saveWeights("last.safetensors");
+  log->say("weights are in " + file("last.safetensors") +
+           (place.anyKept ? " and " + file("best.safetensors") : ""));
+  return true;
+}
+
+} // namespace halcyon::train
