@@ -84,7 +84,18 @@ LogicalTensor LogicalGroup::get(Value value) {
     for (Value operand : op->getOperands())
       operands.push_back(get(operand));
     result.sizes = sizesOf(value.getType());
-    result.func = define(op, operands, result.sizes);
+    Func func = define(op, operands, sizesOf(op->getResult(0).getType()));
+    // Of a tuple each result is a Func of its own.
+    for (auto [index, other] : llvm::enumerate(op->getResults())) {
+      if (op->getNumResults() == 1)
+        break;
+      Func part(func.name() + "_" + std::to_string(index));
+      part(func.args()) = func(std::vector<Expr>(func.args().begin(), func.args().end()))[index];
+      bind(other, part);
+    }
+    if (op->getNumResults() > 1)
+      return get(value);
+    result.func = func;
   }
   values[value.getAsOpaquePointer()] = result;
   return result;

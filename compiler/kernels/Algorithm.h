@@ -22,8 +22,9 @@ struct LogicalTensor {
 };
 
 /// Defines what an operation computes: a Func of the result's dimensions,
-/// without a schedule, that reads `operands`. Its element type follows from
-/// theirs. `sizes` are the result's.
+/// without a schedule, that reads `operands`; of several results, which have
+/// one shape, a Func of tuples. Its element type follows from theirs. `sizes`
+/// are the first result's.
 using Define = Halide::Func (*)(mlir::Operation *op,
                                 llvm::ArrayRef<LogicalTensor> operands,
                                 llvm::ArrayRef<Halide::Expr> sizes);

@@ -118,6 +118,10 @@ Halide::Expr scalarExpr(mlir::Operation &op,
                         llvm::ArrayRef<Halide::Expr> operands,
                         bool smooth = false);
 
+/// The derivative of a function of scalars, at the operands.
+Halide::Expr derivativeExpr(cnn::DerivativeOp op,
+                            llvm::ArrayRef<Halide::Expr> operands);
+
 /// What a region from scalars to scalars yields.
 llvm::SmallVector<Halide::Expr>
 scalarRegion(mlir::Block &body, llvm::ArrayRef<Halide::Expr> arguments,

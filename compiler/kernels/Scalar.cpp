@@ -118,6 +118,7 @@ Expr scalarExpr(Operation &op, ArrayRef<Expr> v, bool smooth) {
                                      : Expr((float)f.getValueAsDouble());
         return Halide::cast<bool>(Expr((int)cast<IntegerAttr>(o.getValue()).getInt()));
       })
+      .Case([&](cnn::DerivativeOp o) { return derivativeExpr(o, v); })
       .Case([&](arith::AddFOp) { return v[0] + v[1]; })
       .Case([&](arith::SubFOp) { return v[0] - v[1]; })
       .Case([&](arith::MulFOp) { return v[0] * v[1]; })

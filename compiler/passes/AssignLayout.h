@@ -70,6 +70,8 @@ private:
   llvm::DenseMap<mlir::Value, llvm::SmallVector<int64_t, 4>> halos;
   /// Concatenations whose operands are slices of the result's buffer.
   llvm::SmallPtrSet<mlir::Operation *, 8> sliced;
+  /// Weights that a run packs, by the type that they are packed to.
+  llvm::DenseMap<std::pair<mlir::Value, mlir::Type>, mlir::Value> packedAtRunTime;
   /// The layout assignment of each kernel, kept for packing.
   llvm::MapVector<mlir::Operation *, LayoutChoice> choices;
 };

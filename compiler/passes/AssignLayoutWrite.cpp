@@ -297,10 +297,27 @@ void LayoutWriter::packWeights(cnn::FusedOp fused, const LayoutChoice &choice) {
     // What packing computes, it computes of the weight before it is rounded.
     if (auto round = weight.getDefiningOp<cnn::RoundOp>())
       weight = round.getWeight();
-    operand.set(cnn::PackOp::create(
-        builder, weight.getLoc(),
-        RankedTensorType::get(type.getShape(), type.getElementType(), packed),
-        weight));
+    auto packedType =
+        RankedTensorType::get(type.getShape(), type.getElementType(), packed);
+    auto pack = [&](OpBuilder &b, Value value) -> Value {
+      return cnn::PackOp::create(b, weight.getLoc(), packedType, value);
+    };
+    // What is not known when the program is made is packed in every run, where
+    // all kernels that want it so find it.
+    if (cnn::isPrepared(weight)) {
+      operand.set(pack(builder, weight));
+      continue;
+    }
+    Value &there = packedAtRunTime[{weight, packedType}];
+    if (!there) {
+      OpBuilder behind(weight.getContext());
+      behind.setInsertionPointAfter(weight.getDefiningOp());
+      there = wrap(behind, weight.getLoc(), weight, packedType, "pack",
+                   "packs a weight", target,
+                   [&](OpBuilder &b, ValueRange args) { return pack(b, args[0]); })
+                  .getResult(0);
+    }
+    operand.set(there);
   }
 }
 

@@ -25,6 +25,12 @@ struct Cluster {
     return epilogue.empty() ? anchor : epilogue.back();
   }
   Value result() const { return last()->getResult(0); }
+  /// Whether elementwise operations may follow. Gradients of weights are small
+  /// beside what they are summed from, and read by what updates the weights.
+  bool takesEpilogue() const {
+    return !anchor || (cast<ComputeOpInterface>(anchor).takesEpilogue() &&
+                       !cast<RankedTensorType>(result().getType()).hasStaticShape());
+  }
   bool holds(Operation *op) const {
     return op == anchor || llvm::is_contained(epilogue, op);
   }
@@ -72,6 +78,7 @@ Cluster *Fuse::findProducer(const Cluster &reader) const {
     for (Value operand : op->getOperands()) {
       Cluster *other = clusterOf(operand);
       if (!other || other == &reader || (other->anchor && reader.anchor) ||
+          !other->takesEpilogue() ||
           operand.getType() != reader.result().getType() ||
           reader.epilogue.size() + other->epilogue.size() > maxEpilogue ||
           !other->servesOnlyEndOf(reader))
@@ -106,12 +113,21 @@ void Fuse::growUpwards(Cluster &cluster) {
 }
 
 void Fuse::takePrologue(Cluster &cluster) {
-  Cluster *producer = clusterOf(cluster.anchor->getOperand(0));
-  if (!producer || producer->anchor ||
-      producer->epilogue.size() > maxPrologue || !producer->servesOnly(cluster))
-    return;
-  cluster.prologue = producer->epilogue;
-  dissolve(*producer, cluster);
+  bool all = cast<ComputeOpInterface>(cluster.anchor).takesPrologues();
+  for (Value operand : cluster.anchor->getOperands()) {
+    Cluster *producer = clusterOf(operand);
+    if (producer && producer != &cluster && !producer->anchor &&
+        producer->epilogue.size() <= maxPrologue &&
+        producer->servesOnly(cluster)) {
+      cluster.prologue.append(producer->epilogue);
+      dissolve(*producer, cluster);
+    }
+    if (!all)
+      break;
+  }
+  llvm::sort(cluster.prologue, [](Operation *a, Operation *b) {
+    return a->isBeforeInBlock(b);
+  });
 }
 
 /// The bounds of the layers' errors become the kernel's: of several the
@@ -139,10 +155,10 @@ static void outline(const Cluster &cluster) {
       if (!inside.contains(operand.getDefiningOp()))
         inputs.insert(operand);
 
-  Value result = cluster.result();
+  ResultRange results = cluster.last()->getResults();
   Location loc = (cluster.anchor ? cluster.anchor : cluster.last())->getLoc();
   OpBuilder builder(cluster.last());
-  auto fused = FusedOp::create(builder, loc, TypeRange(result.getType()),
+  auto fused = FusedOp::create(builder, loc, results.getTypes(),
                                inputs.getArrayRef(), /*schedule=*/nullptr,
                                /*reason=*/nullptr);
   Block *block = builder.createBlock(&fused.getBody());
@@ -154,9 +170,10 @@ static void outline(const Cluster &cluster) {
       return use.getOwner()->getBlock() == block;
     });
   }
-  result.replaceAllUsesWith(fused.getResult(0));
+  for (auto [result, outside] : llvm::zip(results, fused.getResults()))
+    result.replaceAllUsesWith(outside);
   builder.setInsertionPointToEnd(block);
-  YieldOp::create(builder, loc, result);
+  YieldOp::create(builder, loc, ValueRange(results));
   moveMaxError(fused);
 }
 

@@ -14,6 +14,12 @@ using namespace halcyon::cnn;
 namespace {
 struct OpenBatch : halcyon::impl::OpenBatchBase<OpenBatch> {
   void runOnOperation() override {
+    // One whose batch is open already may have inputs without a batch.
+    auto inputs = getOperation().getBody().front().getOps<InputOp>();
+    if (llvm::any_of(inputs, [](InputOp input) {
+          return !cast<RankedTensorType>(input.getType()).hasStaticShape();
+        }))
+      return;
     // What is computed from inputs has the batch as its outermost size.
     for (Operation &op : getOperation().getBody().front()) {
       if (!isa<InputOp, ComputeOpInterface>(op))

@@ -24,6 +24,60 @@ def OpenBatch : Pass<"cnn-open-batch", "::halcyon::cnn::ModelOp"> {
   }];
 }
 
+def SplitTraining : Pass<"cnn-split-training", "::mlir::ModuleOp"> {
+  let summary = "A model that trains becomes a step and an evaluation";
+  let description = [{
+    Of a model with `cnn.train` two are made, `step` and `eval`. In both, weights
+    are inputs without a batch, `param:NAME`, which the trainer holds. In `eval`
+    the model behaves as in inference. In `step` norms take the statistics of the
+    batch, and show the running ones' new values as outputs of the weights' names;
+    dropout draws from the inputs `train.seed` and `train.step`; the weights to be trained are
+    marked `cnn.wrt`.
+
+    ```mlir
+    cnn.model @net attributes {cnn.train = {...}} {
+      %x = cnn.input "image" : tensor<?x3x8x8xf32>
+      %w = cnn.weight "fc.weight" : tensor<10x192xf32>
+      ...
+    ```
+    becomes
+    ```mlir
+    cnn.model @step attributes {cnn.train = {...}} {
+      %x = cnn.input "image" : tensor<?x3x8x8xf32>
+      %w = cnn.input "param:fc.weight" {cnn.wrt} : tensor<10x192xf32>
+      ...
+    ```
+  }];
+}
+
+def Differentiate : Pass<"cnn-differentiate", "::halcyon::cnn::ModelOp"> {
+  let summary = "Gradients of the loss";
+  let description = [{
+    Adds, to a model with an output `loss` and inputs marked `cnn.wrt`, outputs
+    `grad:NAME`: the gradients of the loss, its mean where it is one value per
+    image, with respect to those inputs. Operations are taken in reverse; what
+    reaches a value on several ways is summed; what no marked input reaches costs
+    nothing. Operations that build their own gradients do so, and of the others
+    `cnn.adjoint` is derived from the algorithm. `derived` takes that one of all
+    operations.
+  }];
+  let options = [
+    Option<"derived", "derived", "bool", "false",
+           "Derive every gradient from the algorithm">
+  ];
+}
+
+def UpdateWeights : Pass<"cnn-update-weights", "::halcyon::cnn::ModelOp"> {
+  let summary = "The optimizer's step";
+  let description = [{
+    Applies `cnn.rule` to each gradient: outputs `grad:NAME` become outputs
+    `param:NAME` and `slot:SLOT:NAME`, behind everything that reads the old
+    values, so that the trainer may bind inputs and outputs to the same memory.
+    `train.rate` and `train.step` are inputs. Clipping, accumulation and rates of
+    parts are as `cnn.train` says.
+  }];
+}
+
 def NormalizePadding
     : Pass<"cnn-normalize-padding", "::halcyon::cnn::ModelOp"> {
   let summary = "One form for strides and padding";

@@ -10,6 +10,15 @@ using namespace mlir;
 
 namespace halcyon {
 
+void buildTrainingPipeline(OpPassManager &module,
+                           const PipelineOptions &options) {
+  module.addPass(createSplitTraining());
+  OpPassManager &model = module.nest<cnn::ModelOp>();
+  model.addPass(createNormalizePadding());
+  model.addPass(createDifferentiate({options.derived}));
+  model.addPass(createUpdateWeights());
+}
+
 void buildGraphPipeline(OpPassManager &module, const PipelineOptions &options) {
   OpPassManager &model = module.nest<cnn::ModelOp>();
   model.addPass(createOpenBatch());

@@ -13,7 +13,12 @@ struct PipelineOptions {
   std::string target = "host"; ///< as findTarget takes it
   std::string algorithm;       ///< taken wherever it applies; empty: by cost
   std::string precision = "f32"; ///< of layers of which the model says nothing
+  bool derived = false; ///< every gradient from its layer's algorithm
 };
+
+/// cnn to cnn: a model that trains becomes the models `step` and `eval`.
+void buildTrainingPipeline(mlir::OpPassManager &module,
+                           const PipelineOptions &options);
 
 /// cnn to cnn: one form of padding, norms folded, operations grouped into
 /// kernels, what is stored in bf16.

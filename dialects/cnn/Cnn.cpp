@@ -204,6 +204,7 @@ void CnnDialect::initialize() {
   registerLinearOps();
   registerWeightOps();
   registerTrainOps();
+  registerGradientOps();
 }
 
 } // namespace halcyon::cnn

@@ -33,6 +33,13 @@ struct Window {
   bool global = false;     ///< reads the whole map
 };
 
+/// One dimension of a packed weight in memory: `count` steps along the weight's
+/// dimension `dim`, each of `step` elements.
+struct PackedDim {
+  int dim;
+  int64_t count, step;
+};
+
 /// Bounds the error of a model, of a layer or of a kernel; see CnnBase.td.
 constexpr llvm::StringLiteral kMaxErrorAttr = "cnn.max_error";
 /// The bound where nothing is said, of layers that store in f32 and of those

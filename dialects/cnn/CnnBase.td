@@ -42,6 +42,7 @@ def Cnn_Dialect : Dialect {
     void registerLinearOps();
     void registerWeightOps();
     void registerTrainOps();
+    void registerGradientOps();
   }];
 }
 
@@ -105,6 +106,9 @@ def Cnn_PackedAttr : Cnn_Attr<"Packed", "packed"> {
   let extraClassDeclaration = [{
     /// The sizes in memory, outermost first; empty where the tag does not fit.
     ::llvm::SmallVector<int64_t> physicalShape(
+        ::llvm::ArrayRef<int64_t> logical) const;
+    /// The dimensions in memory, outermost first.
+    ::llvm::SmallVector<::halcyon::cnn::PackedDim> physicalDims(
         ::llvm::ArrayRef<int64_t> logical) const;
     static PackedAttr get(::mlir::MLIRContext *context, ::llvm::StringRef tag);
   }];
@@ -183,7 +187,14 @@ def Cnn_ComputeOpInterface : OpInterface<"ComputeOpInterface"> {
     InterfaceMethod<[{
       Each element of the first operand serves one position of the output, so
       that it may be computed where it is read.}],
-      "bool", "takesPrologue", (ins), "", "return false;">
+      "bool", "takesPrologue", (ins), "", "return false;">,
+    InterfaceMethod<[{
+      Each operand's elements serve one position each, not the first's alone.}],
+      "bool", "takesPrologues", (ins), "", "return false;">,
+    InterfaceMethod<[{
+      Elementwise operations may follow in the same kernel.}],
+      "bool", "takesEpilogue", (ins), "",
+      "return $_op->getNumResults() == 1;">
   ];
 }
 
@@ -256,6 +267,23 @@ def Cnn_AffineOpInterface : OpInterface<"AffineOpInterface"> {
       "int64_t", "getChannelAxis", (ins), "", "return 0;">,
     InterfaceMethod<"Groups of output channels that share that axis.",
       "int64_t", "getChannelGroups", (ins), "", "return 1;">
+  ];
+}
+
+def Cnn_DifferentiableOpInterface : OpInterface<"DifferentiableOpInterface"> {
+  let cppNamespace = "::halcyon::cnn";
+  let description = [{
+    An operation whose derivatives are operations of the graph: those of a
+    convolution are convolutions, which have kernels of their own. Of others
+    `cnn.adjoint` is derived from the algorithm.
+  }];
+  let methods = [
+    InterfaceMethod<[{
+      Builds the gradients of the operands that are `wanted` from those of the
+      results, a null value where one is not.}],
+      "::llvm::SmallVector<::mlir::Value>", "buildGradients",
+      (ins "::mlir::OpBuilder &":$builder, "::mlir::ValueRange":$gradients,
+           "::llvm::ArrayRef<bool>":$wanted)>
   ];
 }
 

@@ -4,6 +4,7 @@
 #define HALCYON_DIALECTS_CNN_CNNOPS_H
 
 #include "dialects/cnn/Conv.h"
+#include "dialects/cnn/Gradient.h"
 #include "dialects/cnn/Graph.h"
 #include "dialects/cnn/Linear.h"
 #include "dialects/cnn/Map.h"

@@ -1,6 +1,6 @@
 //===- Map.cpp - Elementwise functions ------------------------------------===//
 
-#include "dialects/cnn/Map.h"
+#include "dialects/cnn/Gradient.h"
 #include "dialects/cnn/Support.h"
 
 using namespace mlir;
@@ -44,11 +44,16 @@ LogicalResult MapOp::verify() {
     return emitOpError("the region takes one scalar per input");
   auto yield = dyn_cast_or_null<YieldOp>(
       block.mightHaveTerminator() ? block.getTerminator() : nullptr);
+  auto fits = [](Type scalar, Value tensor) {
+    Type element = tensorOf(tensor).getElementType();
+    return scalar == element || (scalar.isF32() && element.isBF16());
+  };
   if (!yield || yield.getNumOperands() != 1 ||
-      !yield.getOperand(0).getType().isF32())
-    return emitOpError("the region yields one f32");
+      !fits(yield.getOperand(0).getType(), getResult()))
+    return emitOpError("the region yields one element of the result");
   for (Operation &op : block.without_terminator())
-    if (!isa<arith::ArithDialect, math::MathDialect>(op.getDialect()))
+    if (!isa<arith::ArithDialect, math::MathDialect>(op.getDialect()) &&
+        !isa<DerivativeOp>(op))
       return op.emitOpError("is not an operation on scalars");
   return success();
 }

@@ -3,11 +3,12 @@
 include "CnnBase.td"
 
 def Cnn_MapOp : Cnn_Op<"map", [Pure, SingleBlock, IsolatedFromAbove,
-    DeclareOpInterfaceMethods<Cnn_ComputeOpInterface, ["getFlops", "isAnchor"]>]> {
+    DeclareOpInterfaceMethods<Cnn_ComputeOpInterface, ["getFlops", "isAnchor"]>,
+    DeclareOpInterfaceMethods<Cnn_DifferentiableOpInterface>]> {
   let summary = "A function applied to every element";
   let description = [{
     The region computes one element from one element of every operand, with
-    operations of `arith` and `math` on f32 and i1. Operands broadcast: a size
+    operations of `arith` and `math` and `cnn.derivative`s. Operands broadcast: a size
     of 1 meets any size, and a tensor of rank 1 spreads along the channels.
     `function` is what the language calls it.
 

@@ -35,7 +35,8 @@ FailureOr<SmallVector<Value>> BatchNormOp::buildLayer(LayerContext &context) {
   Value var = context.weight("running_var", {channels});
   return SmallVector<Value>{BatchNormOp::create(
       context.builder, context.loc, x, weight, bias, mean, var,
-      context.builder.getF64FloatAttr(context.number("eps")))};
+      context.builder.getF64FloatAttr(context.number("eps")),
+      context.builder.getF64FloatAttr(context.number("momentum")))};
 }
 
 LogicalResult SoftmaxOp::inferReturnTypes(MLIRContext *, std::optional<Location>,

@@ -86,8 +86,7 @@ LogicalResult AffineBiasOp::evaluate(ArrayRef<ArrayRef<float>> in,
 // The Winograd transform of filters
 //===----------------------------------------------------------------------===//
 
-/// G of F(2x2, 3x3) and F(4x4, 3x3), rows of three.
-static ArrayRef<double> filterTransform(int64_t m) {
+ArrayRef<double> filterTransform(int64_t m) {
   static const double two[] = {1, 0, 0, .5, .5, .5, .5, -.5, .5, 0, 0, 1};
   static const double four[] = {1. / 4,  0,       0,       -1. / 6, -1. / 6,
                                 -1. / 6, -1. / 6, 1. / 6,  -1. / 6, 1. / 24,
@@ -120,15 +119,6 @@ static std::vector<float> transformFilters(ArrayRef<float> filters, int64_t m) {
 //===----------------------------------------------------------------------===//
 // pack
 //===----------------------------------------------------------------------===//
-
-namespace {
-/// One dimension of a packed weight: `count` steps along the source's
-/// dimension `dim`, each of `step` elements.
-struct PackedDim {
-  int dim;
-  int64_t count, step;
-};
-} // namespace
 
 /// The dimensions that a tag describes, outermost first.
 static FailureOr<SmallVector<PackedDim>> parseTag(StringRef tag,
@@ -163,14 +153,18 @@ static FailureOr<SmallVector<PackedDim>> parseTag(StringRef tag,
 }
 
 SmallVector<int64_t> PackedAttr::physicalShape(ArrayRef<int64_t> logical) const {
-  SmallVector<int64_t> sizes(logical), shape;
+  SmallVector<int64_t> shape;
+  for (const PackedDim &dim : physicalDims(logical))
+    shape.push_back(dim.count);
+  return shape;
+}
+
+SmallVector<PackedDim> PackedAttr::physicalDims(ArrayRef<int64_t> logical) const {
+  SmallVector<int64_t> sizes(logical);
   if (getWinograd() && sizes.size() == 4)
     sizes[2] = sizes[3] = getWinograd() + 2;
   auto dims = parseTag(getTag(), sizes);
-  if (succeeded(dims))
-    for (const PackedDim &dim : *dims)
-      shape.push_back(dim.count);
-  return shape;
+  return succeeded(dims) ? *dims : SmallVector<PackedDim>();
 }
 
 PackedAttr PackedAttr::get(MLIRContext *context, StringRef tag) {
@@ -272,6 +266,12 @@ LogicalResult RoundOp::evaluate(ArrayRef<ArrayRef<float>> in,
   for (auto [value, rounded] : llvm::zip(in[0], out[0]))
     rounded = llvm::bit_cast<float>(uint32_t(toBf16(value)) << 16);
   return success();
+}
+
+bool isPrepared(Value value) {
+  Operation *op = value.getDefiningOp();
+  return op && (isa<WeightOp>(op) || (isa<WeightOpInterface>(op) &&
+                                      llvm::all_of(op->getOperands(), isPrepared)));
 }
 
 void CnnDialect::registerWeightOps() {

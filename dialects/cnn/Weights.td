@@ -52,6 +52,7 @@ def Cnn_RoundOp : Cnn_Op<"round", [Pure,
 }
 
 def Cnn_PackOp : Cnn_Op<"pack", [Pure,
+    DeclareOpInterfaceMethods<Cnn_ComputeOpInterface, []>,
     DeclareOpInterfaceMethods<Cnn_WeightOpInterface>]> {
   let summary = "A weight in the order in which a kernel reads it";
   let description = [{

@@ -1,0 +1,145 @@
+//===- Adjoint.cpp - Gradients that Halide derives ------------------------===//
+//
+// The operation's definition is differentiated by propagate_adjoints (Li et al.,
+// Differentiable Programming for Image Processing and Deep Learning in Halide,
+// 2018). What it scatters is computed where pure variables remain, in parallel
+// over them.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/kernels/Algorithm.h"
+#include "compiler/kernels/Loops.h"
+#include "dialects/cnn/Support.h"
+
+using namespace mlir;
+using Halide::Expr;
+using Halide::Func;
+using Halide::TailStrategy;
+using Halide::Var;
+
+namespace halcyon {
+
+namespace {
+class Adjoint : public Kernel {
+public:
+  StringRef name() const override { return "adjoint"; }
+  bool isGeneral() const override { return true; }
+
+  bool handles(const Group &group, const Target &,
+               std::string &why) const override {
+    auto adjoint = group.anchorAs<cnn::AdjointOp>();
+    return adjoint &&
+           findAlgorithm(adjoint.getForward()->getName().getStringRef()) &&
+           llvm::hasSingleElement(group.block().without_terminator());
+  }
+
+  SmallVector<LayoutChoice> layouts(const Group &group,
+                                    const Target &) const override {
+    return {uniformLayout(group, "nchw")};
+  }
+
+  cnn::PackedAttr packing(const Group &, unsigned, const LayoutChoice &,
+                          const Target &) const override {
+    return {};
+  }
+
+  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
+    return makeSchedule(group.anchor()->getContext(), name(), {});
+  }
+
+  double cost(const Group &group, const Target &target) const override {
+    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.02);
+  }
+
+  void build(KernelBuilder &b) const override {
+    auto adjoint = b.group.anchorAs<cnn::AdjointOp>();
+    Operation *forward = adjoint.getForward();
+    Block &body = adjoint.getBody().front();
+    LogicalGroup logical(batchOf(b));
+    SmallVector<Func> inputs;
+    for (auto [argument, value] :
+         llvm::zip(body.getArguments(), adjoint.getInputs())) {
+      inputs.push_back(logicalInput(b, value));
+      logical.bind(argument, inputs.back());
+    }
+    // One Func whose derivative is asked for: the results, weighted.
+    SmallVector<Halide::Derivative> derivatives;
+    for (auto [index, result] : llvm::enumerate(forward->getResults())) {
+      LogicalTensor tensor = logical.get(result);
+      Func weight = logicalInput(
+          b, adjoint.getInputs()[body.getNumArguments() + index]);
+      std::vector<Halide::Range> bounds;
+      for (const Expr &size : tensor.sizes)
+        bounds.emplace_back(0, size - 1);
+      derivatives.push_back(
+          Halide::propagate_adjoints(tensor.func, weight, bounds));
+    }
+    std::vector<Func> roots;
+    for (auto [index, wrt] : llvm::enumerate(adjoint.getWrt())) {
+      auto type = cnn::tensorOf(adjoint.getResults()[index]);
+      std::vector<Var> vars = logicalVars(type.getRank());
+      std::vector<Expr> at(vars.begin(), vars.end());
+      Expr sum;
+      for (Halide::Derivative &derivative : derivatives) {
+        Func gradient = derivative(inputs[wrt]);
+        if (!gradient.defined())
+          continue;
+        Expr part = gradient(at);
+        sum = sum.defined() ? sum + part : part;
+      }
+      if (!sum.defined())
+        sum = Halide::Internal::make_zero(storedType(type));
+      Func out = b.output(index, vars, sum);
+      scheduleLogical(b, out, type.getShape());
+      roots.push_back(out);
+    }
+    scheduleUpdates(b, roots);
+  }
+
+private:
+  /// Computes what has updates as a whole, each update in vectors and in
+  /// parallel over the variables that its place is free of sums in.
+  static void scheduleUpdates(KernelBuilder &b, const std::vector<Func> &roots) {
+    std::vector<Halide::Internal::Function> functions;
+    for (const Func &root : roots)
+      functions.push_back(root.function());
+    auto isRoot = [&](const std::string &name) {
+      return llvm::any_of(roots, [&](const Func &f) { return f.name() == name; });
+    };
+    for (auto &[name, function] : Halide::Internal::build_environment(functions)) {
+      if (!function.has_update_definition() || isRoot(name))
+        continue;
+      Func f(function);
+      f.compute_root();
+      std::vector<Var> args = f.args();
+      if (args.size() > 1)
+        f.parallel(args.back());
+      for (int i = 0; i < f.num_update_definitions(); ++i)
+        scheduleUpdate(b, f, i);
+    }
+  }
+
+  static void scheduleUpdate(KernelBuilder &b, Func f, int index) {
+    SmallVector<std::pair<size_t, Var>> pure;
+    std::vector<Var> args = f.args();
+    for (auto [at, value] : llvm::enumerate(f.update_args(index)))
+      if (auto *variable = value.as<Halide::Internal::Variable>())
+        if (!variable->reduction_domain.defined() && !variable->param.defined() &&
+            variable->name == args[at].name())
+          pure.push_back({at, args[at]});
+    if (pure.empty())
+      return;
+    auto stage = f.update(index);
+    if (pure.size() > 1 || pure.front().first != 0)
+      stage.parallel(pure.back().second);
+    if (pure.front().first == 0)
+      stage.vectorize(pure.front().second,
+                      b.target.lanes * 4 / std::max(4, f.types()[0].bytes()),
+                      TailStrategy::GuardWithIf);
+  }
+};
+} // namespace
+
+static RegisterKernel<Adjoint> adjoint;
+
+} // namespace halcyon

@@ -1,0 +1,143 @@
+//===- AlgorithmConv.cpp - What sums of products compute ------------------===//
+
+#include "compiler/kernels/Algorithm.h"
+#include "dialects/cnn/Support.h"
+
+using namespace mlir;
+using Halide::cast;
+using Halide::Expr;
+using Halide::Func;
+using Halide::RDom;
+using Halide::Var;
+
+namespace halcyon {
+
+static Expr zeroLike(const LogicalTensor &tensor) {
+  return Halide::Internal::make_zero(tensor.func.types()[0]);
+}
+
+/// The element, or zero outside the map.
+static Expr padded(const LogicalTensor &x, Expr at, Expr row, Expr channel,
+                   Expr n) {
+  Expr width = x.sizes[0], height = x.sizes[1];
+  Expr inside = at >= 0 && at < width && row >= 0 && row < height;
+  return Halide::select(inside,
+                        x.func(Halide::clamp(at, 0, width - 1),
+                               Halide::clamp(row, 0, height - 1), channel, n),
+                        zeroLike(x));
+}
+
+static Func defineConv(Operation *op, ArrayRef<LogicalTensor> in,
+                       ArrayRef<Expr> sizes) {
+  auto conv = mlir::cast<cnn::ConvOp>(op);
+  Func f("conv");
+  Var x("x"), y("y"), o("o"), n("n");
+  auto w = cnn::tensorOf(conv.getWeight());
+  RDom r(0, (int)w.getDimSize(3), 0, (int)w.getDimSize(2), 0,
+         (int)w.getDimSize(1), "r");
+  int perGroup = (int)(w.getDimSize(0) / conv.getGroups());
+  Expr channel = o / perGroup * (int)w.getDimSize(1) + r.z;
+  auto at = [&](Expr v, Expr tap, int axis) {
+    return v * (int)conv.getStride()[axis] + tap * (int)conv.getDilation()[axis] -
+           (int)conv.getPad()[axis];
+  };
+  f(x, y, o, n) = in.size() > 2 ? in[2].func(o) : zeroLike(in[0]);
+  f(x, y, o, n) += in[1].func(r.x, r.y, r.z, o) *
+                   padded(in[0], at(x, r.x, 1), at(y, r.y, 0), channel, n);
+  return f;
+}
+
+static Func defineConvTranspose(Operation *op, ArrayRef<LogicalTensor> in,
+                                ArrayRef<Expr> sizes) {
+  auto conv = mlir::cast<cnn::ConvTransposeOp>(op);
+  Func f("conv_transpose");
+  Var x("x"), y("y"), o("o"), n("n");
+  auto w = cnn::tensorOf(conv.getWeight());
+  int perGroup = (int)w.getDimSize(1);
+  int inputs = (int)(w.getDimSize(0) / conv.getGroups());
+  RDom r(0, (int)w.getDimSize(3), 0, (int)w.getDimSize(2), 0, inputs, "r");
+  Expr channel = o / perGroup * inputs + r.z;
+  // The input's cell from which a tap reaches here, if it is a whole one.
+  auto reach = [&](Expr v, Expr tap, int axis) {
+    return v + (int)conv.getPad()[axis] - tap * (int)conv.getDilation()[axis];
+  };
+  Expr fromX = reach(x, r.x, 1), fromY = reach(y, r.y, 0);
+  int strideX = (int)conv.getStride()[1], strideY = (int)conv.getStride()[0];
+  Expr whole = fromX % strideX == 0 && fromY % strideY == 0;
+  f(x, y, o, n) = in.size() > 2 ? in[2].func(o) : zeroLike(in[0]);
+  f(x, y, o, n) += Halide::select(
+      whole,
+      in[1].func(r.x, r.y, o % perGroup, channel) *
+          padded(in[0], fromX / strideX, fromY / strideY, channel, n),
+      zeroLike(in[0]));
+  return f;
+}
+
+static Func defineConvWeightGrad(Operation *op, ArrayRef<LogicalTensor> in,
+                                 ArrayRef<Expr> sizes) {
+  auto grad = mlir::cast<cnn::ConvWeightGradOp>(op);
+  Func f("conv_weight_grad");
+  Var u("u"), v("v"), c("c"), o("o");
+  auto w = cnn::tensorOf(grad.getResult());
+  RDom r({{0, in[1].sizes[0]}, {0, in[1].sizes[1]}, {0, in[1].sizes[3]}}, "r");
+  int perGroup = (int)(w.getDimSize(0) / grad.getGroups());
+  auto at = [&](Expr out, Expr tap, int axis) {
+    return out * (int)grad.getStride()[axis] +
+           tap * (int)grad.getDilation()[axis] - (int)grad.getPad()[axis];
+  };
+  f(u, v, c, o) = zeroLike(in[0]);
+  f(u, v, c, o) += in[1].func(r.x, r.y, o, r.z) *
+                   padded(in[0], at(r.x, u, 1), at(r.y, v, 0),
+                          o / perGroup * (int)w.getDimSize(1) + c, r.z);
+  return f;
+}
+
+static Func defineLinear(Operation *op, ArrayRef<LogicalTensor> in,
+                         ArrayRef<Expr> sizes) {
+  Func f("linear");
+  Var o("o"), n("n");
+  RDom r({{0, in[0].sizes[0]}}, "r");
+  f(o, n) = in.size() > 2 ? in[2].func(o) : zeroLike(in[0]);
+  f(o, n) += in[1].func(r, o) * in[0].func(r, n);
+  return f;
+}
+
+static Func defineLinearWeightGrad(Operation *op, ArrayRef<LogicalTensor> in,
+                                   ArrayRef<Expr> sizes) {
+  Func f("linear_weight_grad");
+  Var c("c"), o("o");
+  RDom r({{0, in[0].sizes[1]}}, "r");
+  f(c, o) = zeroLike(in[0]);
+  f(c, o) += in[0].func(c, r) * in[1].func(o, r);
+  return f;
+}
+
+static Func defineAdjointFilter(Operation *op, ArrayRef<LogicalTensor> in,
+                                ArrayRef<Expr> sizes) {
+  auto filter = mlir::cast<cnn::AdjointFilterOp>(op);
+  Func f("adjoint_filter");
+  Var u("u"), v("v"), c("c"), o("o");
+  auto w = cnn::tensorOf(filter.getWeight());
+  if (w.getRank() == 2) {
+    f(c, o) = in[0].func(o, c);
+    return f;
+  }
+  // Within a group, output o of input c was output c of input o.
+  int outs = (int)(w.getDimSize(0) / filter.getGroups());
+  int ins = (int)w.getDimSize(1);
+  f(u, v, c, o) = in[0].func((int)w.getDimSize(3) - 1 - u,
+                             (int)w.getDimSize(2) - 1 - v, o % ins,
+                             o / ins * outs + c);
+  return f;
+}
+
+static RegisterAlgorithm conv("cnn.conv", defineConv);
+static RegisterAlgorithm convTranspose("cnn.conv_transpose", defineConvTranspose);
+static RegisterAlgorithm convWeightGrad("cnn.conv_weight_grad",
+                                        defineConvWeightGrad);
+static RegisterAlgorithm linear("cnn.linear", defineLinear);
+static RegisterAlgorithm linearWeightGrad("cnn.linear_weight_grad",
+                                          defineLinearWeightGrad);
+static RegisterAlgorithm adjointFilter("cnn.adjoint_filter", defineAdjointFilter);
+
+} // namespace halcyon

@@ -1,0 +1,190 @@
+//===- SplitTraining.cpp - A model that trains becomes two ----------------===//
+
+#include "compiler/passes/Passes.h"
+#include "dialects/cnn/Support.h"
+
+#include "llvm/ADT/StringSet.h"
+
+namespace halcyon {
+#define GEN_PASS_DEF_SPLITTRAINING
+#include "compiler/passes/Passes.h.inc"
+} // namespace halcyon
+
+using namespace mlir;
+using namespace halcyon;
+using namespace halcyon::cnn;
+
+/// (x - mean) / sqrt(variance + eps) * weight + bias
+static MapOp normalize(OpBuilder &builder, BatchNormOp norm, Value mean,
+                       Value variance) {
+  Location loc = norm.getLoc();
+  return makeMap(
+      builder, loc, "batchnorm",
+      {norm.getX(), mean, variance, norm.getWeight(), norm.getBias()},
+      [&](OpBuilder &b, ValueRange s) -> Value {
+        Value eps = arith::ConstantOp::create(
+            b, loc, b.getFloatAttr(s[0].getType(), norm.getEps().convertToDouble()));
+        Value difference = arith::SubFOp::create(b, loc, s[0], s[1]);
+        Value sum = arith::AddFOp::create(b, loc, s[2], eps);
+        Value root = math::SqrtOp::create(b, loc, sum);
+        Value scale = arith::DivFOp::create(b, loc, s[3], root);
+        Value scaled = arith::MulFOp::create(b, loc, difference, scale);
+        return arith::AddFOp::create(b, loc, scaled, s[4]);
+      });
+}
+
+/// old + part * (value - old), `value` times count / (count - 1) where it is a
+/// variance, whose running value is that of the population.
+static Value approach(OpBuilder &builder, Location loc, Value old, Value value,
+                      double part, Value count) {
+  SmallVector<Value> operands = {old, value};
+  if (count)
+    operands.push_back(count);
+  return makeMap(
+      builder, loc, "running", operands, [&](OpBuilder &b, ValueRange s) -> Value {
+        auto constant = [&](double c) -> Value {
+          return arith::ConstantOp::create(b, loc, b.getFloatAttr(s[0].getType(), c));
+        };
+        Value now = s[1];
+        if (s.size() > 2) {
+          Value less = arith::SubFOp::create(b, loc, s[2], constant(1));
+          Value least = arith::MaximumFOp::create(b, loc, less, constant(1));
+          now = arith::MulFOp::create(b, loc, now,
+                                      arith::DivFOp::create(b, loc, s[2], least));
+        }
+        Value way = arith::SubFOp::create(b, loc, now, s[0]);
+        return arith::AddFOp::create(
+            b, loc, s[0], arith::MulFOp::create(b, loc, constant(part), way));
+      });
+}
+
+namespace {
+class Splitter {
+public:
+  Splitter(ModelOp model, bool step) : model(model), step(step) {}
+  void run();
+
+private:
+  void makeInputs();
+  void replaceNorms();
+  void replaceDropout();
+
+  ModelOp model;
+  bool step;
+  llvm::StringSet<> frozen;
+};
+
+struct SplitTraining : halcyon::impl::SplitTrainingBase<SplitTraining> {
+  void runOnOperation() override {
+    SmallVector<ModelOp> models;
+    for (auto model : getOperation().getOps<ModelOp>())
+      if (model->hasAttr(kTrainAttr))
+        models.push_back(model);
+    for (ModelOp model : models) {
+      OpBuilder builder(model);
+      for (StringRef name : {"step", "eval"}) {
+        auto made = cast<ModelOp>(builder.clone(*model));
+        made.setSymName(name);
+        Splitter(made, name == "step").run();
+      }
+      model.erase();
+    }
+  }
+};
+} // namespace
+
+void Splitter::run() {
+  auto train = model->getAttrOfType<DictionaryAttr>(kTrainAttr);
+  if (auto names = train.getAs<ArrayAttr>("frozen"))
+    for (auto name : names.getAsRange<StringAttr>())
+      frozen.insert(name.getValue());
+  replaceNorms();
+  replaceDropout();
+  makeInputs();
+  if (!step)
+    for (auto rule :
+         llvm::make_early_inc_range(model.getBody().front().getOps<RuleOp>()))
+      rule.erase();
+}
+
+/// Statistics are no parameters to be trained: the trainer's norms keep them.
+void Splitter::replaceNorms() {
+  for (auto norm :
+       llvm::make_early_inc_range(model.getBody().front().getOps<BatchNormOp>())) {
+    OpBuilder builder(norm);
+    Location loc = norm.getLoc();
+    Value mean = norm.getRunningMean(), variance = norm.getRunningVar();
+    for (Value running : {mean, variance})
+      if (Operation *op = running.getDefiningOp())
+        op->setAttr("cnn.running", builder.getUnitAttr());
+    // A norm whose parameters are frozen stays as it is.
+    auto name = [](Value value) { return value.getDefiningOp<WeightOp>().getName(); };
+    if (step && !frozen.contains(name(norm.getWeight()))) {
+      Type vector = tensorOf(mean).clone(tensorOf(norm.getX()).getElementType());
+      auto stats = BatchStatsOp::create(builder, loc, vector, vector, norm.getX());
+      Value count = CountOp::create(
+          builder, loc,
+          RankedTensorType::get({1}, tensorOf(norm.getX()).getElementType()),
+          norm.getX());
+      double part = norm.getMomentum().convertToDouble();
+      Value newMean = approach(builder, loc, mean, stats.getMean(), part, Value());
+      Value newVariance =
+          approach(builder, loc, variance, stats.getVariance(), part, count);
+      OpBuilder end = OpBuilder::atBlockEnd(&model.getBody().front());
+      for (auto [old, now] : {std::pair{mean, newMean}, {variance, newVariance}})
+        OutputOp::create(end, loc, now,
+                         end.getStringAttr("param:" + name(old)), nullptr);
+      mean = stats.getMean();
+      variance = stats.getVariance();
+    }
+    norm.replaceAllUsesWith(normalize(builder, norm, mean, variance).getResult());
+    norm.erase();
+  }
+}
+
+void Splitter::replaceDropout() {
+  int64_t layer = 0;
+  Value seed, number;
+  for (auto dropout :
+       llvm::make_early_inc_range(model.getBody().front().getOps<DropoutOp>())) {
+    Location loc = dropout.getLoc();
+    Value result = dropout.getX();
+    if (step && dropout.getP().convertToDouble() > 0) {
+      OpBuilder builder(model.getContext());
+      if (!seed) {
+        builder.setInsertionPointToStart(&model.getBody().front());
+        seed = InputOp::create(
+            builder, loc, RankedTensorType::get({1}, builder.getI32Type()),
+            builder.getStringAttr("train.seed"), DictionaryAttr());
+        number = InputOp::create(
+            builder, loc, RankedTensorType::get({1}, builder.getF32Type()),
+            builder.getStringAttr("train.step"), DictionaryAttr());
+      }
+      builder.setInsertionPoint(dropout);
+      Value mask = DropoutMaskOp::create(builder, loc, result.getType(), result,
+                                         seed, number, dropout.getPAttr(),
+                                         builder.getI64IntegerAttr(layer++));
+      result = makeMap(builder, loc, "dropout", {result, mask},
+                       [&](OpBuilder &b, ValueRange s) -> Value {
+                         return arith::MulFOp::create(b, loc, s[0], s[1]);
+                       });
+    }
+    dropout.replaceAllUsesWith(result);
+    dropout.erase();
+  }
+}
+
+void Splitter::makeInputs() {
+  for (auto weight :
+       llvm::make_early_inc_range(model.getBody().front().getOps<WeightOp>())) {
+    OpBuilder builder(weight);
+    auto input = InputOp::create(builder, weight.getLoc(), weight.getType(),
+                                 builder.getStringAttr("param:" + weight.getName()),
+                                 DictionaryAttr());
+    if (step && !weight->hasAttr("cnn.running") &&
+        !frozen.contains(weight.getName()))
+      input->setAttr(kWrtAttr, builder.getUnitAttr());
+    weight.replaceAllUsesWith(input.getResult());
+    weight.erase();
+  }
+}
