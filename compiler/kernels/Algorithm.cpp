@@ -64,7 +64,7 @@ LogicalTensor LogicalGroup::defineMap(cnn::MapOp map) {
     }
     arguments.push_back(tensor.func(at));
   }
-  Func f(map.getFunction().str());
+  Func f("map");
   f(vars) = scalarRegion(map.getBody().front(), arguments, /*smooth=*/true)[0];
   return {f, sizesOf(type)};
 }
@@ -89,8 +89,9 @@ LogicalTensor LogicalGroup::get(Value value) {
     for (auto [index, other] : llvm::enumerate(op->getResults())) {
       if (op->getNumResults() == 1)
         break;
-      Func part(func.name() + "_" + std::to_string(index));
-      part(func.args()) = func(std::vector<Expr>(func.args().begin(), func.args().end()))[index];
+      Func part("part" + std::to_string(index));
+      std::vector<Var> vars = func.args();
+      part(vars) = func(std::vector<Expr>(vars.begin(), vars.end()))[index];
       bind(other, part);
     }
     if (op->getNumResults() > 1)

@@ -52,7 +52,7 @@ public:
     for (auto [index, dim] : llvm::enumerate(dims))
       at[dim.dim] = at[dim.dim] + vars[dims.size() - 1 - index] * (int)dim.step;
     Func weight = logicalInput(b, b.group.inputs()[0]);
-    Expr inside = true;
+    Expr inside = Halide::Internal::const_true();
     SmallVector<Expr> clamped;
     bool winograd = packed.getWinograd() != 0;
     for (auto [index, size] : llvm::enumerate(shape)) {

@@ -127,6 +127,9 @@ void ProgramWriter::placeValues() {
         homes[flatten.getX()] = Home(home->second);
     if (!isa<cnn::FusedOp, cnn::ConcatOp>(op))
       continue;
+    for (Value other : op.getResults().drop_front())
+      homes.try_emplace(other, Home{Home::Arena, buffers++,
+                                    alignUp(cnn::bytesOf(other.getType())), 0});
     Value value = op.getResult(0);
     auto place = [&]() -> Home {
       auto found = homes.find(value);

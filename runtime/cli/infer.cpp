@@ -11,7 +11,13 @@ using namespace halcyon::cli;
 // Inputs
 //===----------------------------------------------------------------------===//
 
-/// Checks a tensor against an input and tells how many images it holds.
+/// Whether a port's first size is the number of images.
+static bool hasBatch(const halcyon_port &Port) {
+  return Port.rank && Port.shape[0] == HALCYON_BATCH;
+}
+
+/// Checks a tensor against an input and tells how many images it holds: 0 where
+/// the input does not ask.
 static bool matchInput(const Model &M, const halcyon_port &Port,
                        const Tensor &T, const char *Path, uint64_t &Images,
                        Failure &Why) {
@@ -23,9 +29,9 @@ static bool matchInput(const Model &M, const halcyon_port &Port,
     return fail(Why, "%s: holds %s, input %s takes %s", Path, typeName(T.Type),
                 Name, typeName({Port.type_code, Port.type_bits}));
   // A single image may come without its batch dimension.
-  unsigned Missing = T.Rank + 1u == Port.rank && Port.shape[0] == HALCYON_BATCH;
+  unsigned Missing = T.Rank + 1u == Port.rank && hasBatch(Port);
   bool Same = T.Rank + Missing == Port.rank;
-  Images = 1;
+  Images = hasBatch(Port);
   for (unsigned D = Missing; Same && D != Port.rank; ++D) {
     uint64_t Extent = T.Shape[D - Missing];
     if (Port.shape[D] == HALCYON_BATCH)
@@ -33,7 +39,7 @@ static bool matchInput(const Model &M, const halcyon_port &Port,
     else
       Same = Extent == uint64_t(Port.shape[D]);
   }
-  if (!Same || Images == 0)
+  if (!Same || Images < hasBatch(Port))
     return fail(Why, "%s: has shape %s, input %s takes %s", Path, Given, Name,
                 Wanted);
   return true;
@@ -127,13 +133,14 @@ bool halcyon::cli::loadInputs(Model &M, const Options &O, Tensors &Out,
       if (!loadTensor(M, uint32_t(Input), Given.Path, Out.Ports[Input], Here,
                       Why))
         return false;
-      if (Images && Here != Images)
+      if (Images && Here && Here != Images)
         return fail(Why, "%s: has %llu images, the input before it %llu",
                     Given.Path, static_cast<unsigned long long>(Here),
                     static_cast<unsigned long long>(Images));
-      Images = Here;
+      Images = Here ? Here : Images;
     }
   }
+  Images = Images ? Images : 1;
   for (uint32_t I = 0; I != P.num_inputs; ++I)
     if (!Out.Ports[I].Data)
       return fail(Why, "input %s is missing: --input %s=file",
@@ -150,18 +157,23 @@ bool halcyon::cli::runAll(Model &M, const Tensors &Inputs, uint64_t Images,
   const halcyon_program &P = M.Program;
   if (!Outputs.allocate(P.outputs, P.num_outputs, Images, Why))
     return false;
+  // What is computed of the whole batch is not computed in parts.
+  for (uint32_t I = 0; I != P.num_outputs; ++I)
+    if (!hasBatch(P.outputs[I]))
+      Chunk = uint32_t(Images);
+  auto At = [](const halcyon_port &Port, uint64_t Image) {
+    return hasBatch(Port) ? Image * halcyon_port_bytes(&Port, 1) : 0;
+  };
   for (uint64_t First = 0; First < Images; First += Chunk) {
     uint64_t Count = Images - First < Chunk ? Images - First : Chunk;
     if (!M.setBatch(uint32_t(Count), Why))
       return false;
     for (uint32_t I = 0; I != P.num_inputs; ++I)
       halcyon_session_bind_input(
-          M.Session, I,
-          Inputs.Ports[I].Data + First * halcyon_port_bytes(&P.inputs[I], 1));
+          M.Session, I, Inputs.Ports[I].Data + At(P.inputs[I], First));
     for (uint32_t I = 0; I != P.num_outputs; ++I)
       halcyon_session_bind_output(
-          M.Session, I,
-          Outputs.Ports[I].Data + First * halcyon_port_bytes(&P.outputs[I], 1));
+          M.Session, I, Outputs.Ports[I].Data + At(P.outputs[I], First));
     if (!M.run(Why))
       return false;
   }
