@@ -17,7 +17,8 @@ static constexpr int64_t maxRange = 65536;
 static constexpr StringRef helpers[] = {
     "abs", "ceil",  "clamp", "cos", "erf",      "exp",   "floor",
     "log", "log1p", "max",   "min", "pow",      "round", "rsqrt",
-    "sin", "sqrt",  "tanh",  "len", "reversed", "sum"};
+    "sin", "sqrt",  "tanh",  "len", "mean",     "product",
+    "reversed", "sum"};
 
 llvm::ArrayRef<StringRef> halcyon::dsl::helperNames() { return helpers; }
 
@@ -26,7 +27,8 @@ bool halcyon::dsl::isHelper(StringRef name) {
 }
 
 static bool isListHelper(StringRef name) {
-  return name == "len" || name == "reversed" || name == "sum";
+  return name == "len" || name == "reversed" || name == "sum" ||
+         name == "mean" || name == "product";
 }
 
 /// How many arguments a helper takes; 0 stands for one or more.
@@ -277,13 +279,19 @@ Value Elaborator::helper(StringRef name, const std::vector<Arg> &args,
       std::reverse(items.begin(), items.end());
       return Value::sequence(true, std::move(items));
     }
+    bool adds = name == "sum" || name == "mean", multiplies = name == "product";
     if (items.empty())
       return name == "sum" ? Value::integer(0)
+             : multiplies  ? Value::integer(1)
                            : error(args[0].range, "the list is empty");
-    if (name == "sum") {
+    if (adds || multiplies) {
       Value total = items.front();
       for (const Value &item : llvm::drop_begin(items))
-        total = applyBinary(BinaryOp::Add, total, item, where);
+        total = applyBinary(adds ? BinaryOp::Add : BinaryOp::Mul, total, item,
+                            where);
+      if (name == "mean")
+        total = applyBinary(BinaryOp::Div, total, Value::integer(items.size()),
+                            where);
       return total;
     }
     values = std::move(items);

@@ -34,7 +34,8 @@ enum class NodeKind {
   Index,
   If,
   Instance,
-  LastExpr = Instance,
+  Each,
+  LastExpr = Each,
   // Statements.
   Assign,
   Return,
@@ -158,9 +159,11 @@ struct MemberExpr : NodeOf<Expr, NodeKind::Member> {
   Identifier member;
 };
 
+/// `list[i]`, or an element of a tensor: `x[n, c, i, j]`.
 struct IndexExpr : NodeOf<Expr, NodeKind::Index> {
   using NodeOf::NodeOf;
-  Expr *base = nullptr, *index = nullptr;
+  Expr *base = nullptr;
+  std::vector<Expr *> indices;
 };
 
 struct IfExpr : NodeOf<Expr, NodeKind::If> {
@@ -174,6 +177,19 @@ struct IfExpr : NodeOf<Expr, NodeKind::If> {
 struct InstanceExpr : NodeOf<Expr, NodeKind::Instance> {
   using NodeOf::NodeOf;
   CallExpr *call = nullptr;
+};
+
+/// An index and what it runs through: `i in 0..4`, or `i`, along a whole axis.
+struct IndexRangeExpr {
+  Identifier name;
+  Expr *range = nullptr;
+};
+
+/// `value for u in -1..1, k`, the argument of a sum or the like.
+struct EachExpr : NodeOf<Expr, NodeKind::Each> {
+  using NodeOf::NodeOf;
+  Expr *value = nullptr;
+  std::vector<IndexRangeExpr> indices;
 };
 
 /// What a statement assigns to: a name, or a tuple of patterns.
@@ -252,9 +268,13 @@ struct BrokenStmt : NodeOf<Stmt, NodeKind::Broken> {
 
 struct File;
 
+/// A parameter. A weight, `weight a: f32[x.channels]`, is made at the call.
 struct Param {
   Identifier name;
   Expr *defaultValue = nullptr;
+  bool isWeight = false;
+  Identifier elementType = {};
+  std::vector<Expr *> dims = {};
 };
 
 /// A block, an op or a model.
@@ -264,8 +284,11 @@ struct Definition {
   Identifier name;
   llvm::SMRange range; ///< of its first line
   std::vector<Param> params;
-  std::vector<Argument> properties; ///< of a model: max_error=1e-4
-  Body body;               ///< of a block or model
+  std::vector<Argument> properties; ///< of a model or op: max_error=1e-4
+  /// Of an op in index notation, those of the result.
+  std::vector<IndexRangeExpr> indices;
+  bool isIndexed = false;
+  Body body;               ///< of a block or model, or of an op without formula
   Expr *formula = nullptr; ///< of an op
   const File *file = nullptr;
 };

@@ -34,6 +34,7 @@ private:
   void printCall(const CallExpr &call);
   void printArgs(ArrayRef<Argument> args);
   void printAs(const CallExpr &call);
+  void printIndices(ArrayRef<IndexRangeExpr> indices);
   void printIf(const IfExpr &expr);
   void printClause(const ClauseStmt &clause);
   void print(const StringExpr &expr);
@@ -107,8 +108,15 @@ void Printer::print(const Expr &expr, unsigned context) {
     auto &index = cast<IndexExpr>(expr);
     print(*index.base, Postfix);
     os << '[';
-    print(*index.index);
+    interleaveComma(index.indices, os, [&](Expr *item) { print(*item); });
     os << ']';
+    break;
+  }
+  case NodeKind::Each: {
+    auto &each = cast<EachExpr>(expr);
+    print(*each.value);
+    os << " for ";
+    printIndices(each.indices);
     break;
   }
   case NodeKind::If:
@@ -152,6 +160,16 @@ void Printer::printArgs(ArrayRef<Argument> args) {
     print(*arg.value);
   });
   os << ')';
+}
+
+void Printer::printIndices(ArrayRef<IndexRangeExpr> indices) {
+  interleaveComma(indices, os, [&](const IndexRangeExpr &index) {
+    os << index.name.text;
+    if (index.range) {
+      os << " in ";
+      print(*index.range);
+    }
+  });
 }
 
 void Printer::printAs(const CallExpr &call) {
@@ -376,13 +394,23 @@ void Printer::print(const Definition &definition) {
   if (!definition.params.empty() || definition.kind != Definition::Model) {
     os << '(';
     interleaveComma(definition.params, os, [&](const Param &param) {
-      os << param.name.text;
+      os << (param.isWeight ? "weight " : "") << param.name.text;
+      if (param.isWeight) {
+        os << ": " << param.elementType.text << '[';
+        interleaveComma(param.dims, os, [&](Expr *dim) { print(*dim); });
+        os << ']';
+      }
       if (param.defaultValue) {
         os << " = ";
         print(*param.defaultValue);
       }
     });
     os << ')';
+  }
+  if (definition.isIndexed) {
+    os << '[';
+    printIndices(definition.indices);
+    os << ']';
   }
   for (const Argument &property : definition.properties) {
     os << ' ' << property.name.text << '=';

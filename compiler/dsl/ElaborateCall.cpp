@@ -18,6 +18,8 @@ static constexpr unsigned maxCalls = 100;
 static std::string signatureText(const Definition &definition) {
   std::vector<std::string> params;
   for (const Param &param : definition.params) {
+    if (param.isWeight)
+      continue;
     std::string text = param.name.text.str();
     if (param.defaultValue) {
       SMRange range = param.defaultValue->range;
@@ -100,7 +102,8 @@ bool Elaborator::evaluateArgs(const CallExpr &expr, const Value &callee,
 bool Elaborator::bindParams(const Definition &definition,
                             const std::vector<Arg> &args, SMRange where,
                             Frame &callee) {
-  const std::vector<Param> &params = definition.params;
+  std::vector<Param> params = definition.params;
+  llvm::erase_if(params, [](const Param &param) { return param.isWeight; });
   std::vector<std::string> notes;
   if (!definition.file->isLibrary)
     notes.push_back(signatureText(definition) + " is defined on " +
@@ -173,6 +176,10 @@ bool Elaborator::bindParams(const Definition &definition,
 
 Value Elaborator::evaluateCall(const CallExpr &expr) {
   Value callee = evaluate(*expr.callee);
+  if (callee.kind() == ValueKind::Callable &&
+      callee.asCallable().kind == Callable::Helper)
+    if (auto reduced = reduceElements(callee.asCallable().name, expr))
+      return *reduced;
   std::vector<Arg> args;
   bool fine = evaluateArgs(expr, callee, args);
   SMRange where = expr.callee->range;
@@ -285,14 +292,31 @@ Value Elaborator::callOp(const Definition &definition, std::vector<Arg> args,
         where, "calls of ops are nested more than " + Twine(maxCalls) + " deep",
         {"'" + definition.name.text.str() +
          "' may be calling itself without an end"});
-  Frame callee{definition.file, &definition, frame, where, Scope{}};
+  Frame callee{definition.file, &definition, frame, where,
+               Scope{path, {}, frame->scope.repeats}};
   if (!bindParams(definition, args, where, callee))
     return Value();
+  for (const Param &param : definition.params)
+    if (!param.isWeight &&
+        callee.variables[param.name.text].value.hasPoison())
+      return Value();
+  if (!bindWeights(definition, callee, where, path))
+    return Value();
+  if (definition.isIndexed) {
+    for (const Param &param : definition.params)
+      if (callee.variables[param.name.text].value.isScalar())
+        return error(where,
+                     "'" + definition.name.text +
+                         "' takes tensors, and reads their elements itself",
+                     {"write: " + definition.name.text.str() + "(x)[n, c, i, j]"});
+    ++calls;
+    Value result = callIndexed(definition, callee, where, path);
+    --calls;
+    return result;
+  }
   std::vector<Value> values;
   for (const Param &param : definition.params) {
     Value &value = callee.variables[param.name.text].value;
-    if (value.hasPoison())
-      return Value();
     if (value.isSequence() || value.kind() == ValueKind::Instance)
       return error(where, "'" + definition.name.text +
                               "' takes tensors and numbers, not " +
@@ -304,12 +328,68 @@ Value Elaborator::callOp(const Definition &definition, std::vector<Arg> args,
       callee.variables[param.name.text].value = element;
     ++calls;
     llvm::SaveAndRestore enter(frame, &callee);
-    Value result = evaluate(*definition.formula);
+    Value result = evaluateFormula(definition);
     --calls;
     return result;
   };
   return mapElements(definition.name.text, std::move(values), where, path,
                      formula);
+}
+
+Value Elaborator::evaluateFormula(const Definition &definition) {
+  if (definition.formula)
+    return evaluate(*definition.formula);
+  execute(definition.body);
+  if (frame->hasReturned || frame->incomplete || aborted)
+    return frame->result;
+  diags.error(userPlace(definition.name.range),
+              "op '" + definition.name.text + "' returns nothing",
+              {"its last line is: return x"});
+  return Value();
+}
+
+/// Makes the weights of an op, whose sizes may depend on its arguments.
+bool Elaborator::bindWeights(const Definition &definition, Frame &callee,
+                             SMRange where, const std::string &path) {
+  llvm::SaveAndRestore enter(frame, &callee);
+  for (const Param &param : definition.params) {
+    if (!param.isWeight)
+      continue;
+    if (path.empty()) {
+      error(where, "'" + definition.name.text +
+                       "' has weights, and is called on tensors, not on "
+                       "elements");
+      return false;
+    }
+    if (param.elementType.text != "f32") {
+      error(param.elementType.range, "the elements of a weight are f32");
+      return false;
+    }
+    llvm::SmallVector<int64_t> shape;
+    for (const Expr *dim : param.dims) {
+      Value size = evaluate(*dim);
+      if (size.isPoison())
+        return false;
+      if (!size.isInt() || size.asInt() < 1) {
+        error(dim->range, "a size is a whole number above 0, not " +
+                              kindText(size));
+        return false;
+      }
+      shape.push_back(size.asInt());
+    }
+    bool reported = false;
+    mlir::OpBuilder::InsertionGuard guard(builder);
+    if (formula)
+      builder.restoreInsertionPoint(formula->outside);
+    mlir::Value weight = makeWeight(
+        path + "." + param.name.text.str(), shape, definition.name.text,
+        callee.scope.repeats, location(where, path), where, reported);
+    if (reported)
+      return false;
+    callee.variables[param.name.text] = {
+        Value::tensor(weight, param.name.range, "weight"), param.name.range};
+  }
+  return true;
 }
 
 //===----------------------------------------------------------------------===//

@@ -66,6 +66,8 @@ Value Elaborator::evaluateKind(const Expr &expr) {
     return evaluateIf(llvm::cast<IfExpr>(expr));
   case NodeKind::Instance:
     return evaluateInstance(llvm::cast<InstanceExpr>(expr));
+  case NodeKind::Each:
+    return evaluateEach(llvm::cast<EachExpr>(expr));
   default:
     llvm_unreachable("a statement is no expression");
   }
@@ -196,6 +198,8 @@ Value Elaborator::evaluateUnary(const UnaryExpr &expr) {
   }
   if (value.isNumber())
     return arithmetic(BinaryOp::Sub, Value::integer(0), value, expr.range);
+  if (isWhole(value))
+    return indexBinary(BinaryOp::Sub, Value::integer(0), value, expr.range);
   auto negate = [&](std::vector<Value> args) {
     mlir::Value element = toElement(args[0], expr.range);
     if (!element)
@@ -295,17 +299,21 @@ Value Elaborator::applyBinary(BinaryOp op, const Value &lhs, const Value &rhs,
     return value.isNumber() || value.isTensor() || value.isScalar();
   };
   if ((tensors || elements) && isNumeric(lhs) && isNumeric(rhs)) {
+    if (tensors && elements) {
+      toElement(lhs.isTensor() ? lhs : rhs, where);
+      return Value();
+    }
     if (comparison) {
-      if (elements)
+      if (!tensors)
         return elementCompare(op, lhs, rhs, where);
       return error(where, "tensors are compared element by element, in an op",
                    {"op larger(a, b) = if a > b { a } else { b }"});
     }
+    if (!tensors && (op == BinaryOp::Mod ? isWhole(lhs) && isWhole(rhs) : true))
+      return elementBinary(op, lhs, rhs, where);
     StringRef name = functionName(op);
     if (name.empty())
       return error(where, "'" + spelling(op) + "' is for numbers, not tensors");
-    if (!tensors)
-      return elementBinary(op, lhs, rhs, where);
     std::optional<std::string> path = layerPath(name, nullptr);
     return mapElements(name, {lhs, rhs}, where, *path,
                        [&](std::vector<Value> args) {
@@ -384,12 +392,19 @@ Value Elaborator::evaluateMember(const MemberExpr &expr) {
 }
 
 Value Elaborator::evaluateIndex(const IndexExpr &expr) {
-  Value base = evaluate(*expr.base), index = evaluate(*expr.index);
+  Value base = evaluate(*expr.base);
+  if (base.isTensor())
+    return readElement(expr, base);
+  const Expr &chosen = *expr.indices.front();
+  Value index = evaluate(chosen);
   if (base.isPoison() || index.isPoison())
     return Value();
   if (!base.isSequence())
     return error(expr.base->range,
                  "only lists and tuples have elements, not " + kindText(base));
+  if (expr.indices.size() != 1)
+    return error(expr.indices[1]->range, "a list has one index",
+                 {"write: xs[i][j]"});
   const std::vector<Value> &items = base.items();
   int64_t count = items.size();
   auto element = [&](const Value &at) -> const Value * {
@@ -399,12 +414,12 @@ Value Elaborator::evaluateIndex(const IndexExpr &expr) {
     if (i >= 0 && i < count && at.isInt())
       return &items[i];
     if (!at.isInt())
-      error(expr.index->range,
+      error(chosen.range,
             "an element is chosen by a whole number, not " + kindText(at));
     else if (count == 0)
-      error(expr.index->range, "the list is empty");
+      error(chosen.range, "the list is empty");
     else
-      error(expr.index->range, "there is no element " + Twine(at.asInt()) +
+      error(chosen.range, "there is no element " + Twine(at.asInt()) +
                                    ": the list has " + Twine(count) +
                                    ", numbered from 0 to " + Twine(count - 1));
     return nullptr;
@@ -413,14 +428,14 @@ Value Elaborator::evaluateIndex(const IndexExpr &expr) {
     const Value *item = element(index);
     return item ? *item : Value();
   }
-  std::vector<Value> chosen;
+  std::vector<Value> elements;
   for (const Value &at : index.items()) {
     const Value *item = element(at);
     if (!item)
       return Value();
-    chosen.push_back(*item);
+    elements.push_back(*item);
   }
-  return Value::sequence(base.asSequence().isList, std::move(chosen));
+  return Value::sequence(base.asSequence().isList, std::move(elements));
 }
 
 Value Elaborator::evaluateBranch(const Body &body, SMRange where) {

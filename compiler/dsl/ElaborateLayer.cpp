@@ -464,27 +464,38 @@ bool LayerBinder::boundError(llvm::ArrayRef<mlir::Value> results) {
 }
 
 mlir::Value LayerBinder::weight(StringRef role, llvm::ArrayRef<int64_t> shape) {
-  std::string path = scope.path + "." + role.str();
+  return elaborator.makeWeight(scope.path + "." + role.str(), shape, name,
+                               scope.repeats, loc, where, reported);
+}
+
+mlir::Value Elaborator::makeWeight(const std::string &path,
+                                   llvm::ArrayRef<int64_t> shape,
+                                   StringRef name, bool repeats,
+                                   mlir::Location loc, SMRange where,
+                                   bool &reported) {
   mlir::Type type = mlir::RankedTensorType::get(shape, builder.getF32Type());
-  SMRange place = elaborator.userPlace(where);
-  auto found = elaborator.weights.find(path);
-  if (found == elaborator.weights.end()) {
-    if (!elaborator.checkSize(shape, where))
+  SMRange place = userPlace(where);
+  auto make = [&] {
+    return cnn::WeightOp::create(builder, loc, type,
+                                 builder.getStringAttr(path));
+  };
+  auto found = weights.find(path);
+  if (found == weights.end()) {
+    if (!checkSize(shape, where))
       reported = true;
-    mlir::Value value =
-        cnn::WeightOp::create(builder, loc, type, builder.getStringAttr(path));
-    elaborator.weights[path] = {value, place};
+    mlir::Value value = make();
+    weights[path] = {value, place};
     return value;
   }
-  Elaborator::Weight &weight = found->second;
-  std::string line = elaborator.diags.line(weight.where.Start, place.Start);
-  if (!scope.repeats) {
+  Weight &weight = found->second;
+  std::string line = diags.line(weight.where.Start, place.Start);
+  if (!repeats) {
     if (!reported)
-      elaborator.error(where, "two layers have the weight '" + path + "'",
-                       {"the other is on " + line +
-                            "; another name after 'as' tells them apart",
-                        "to share weights on purpose: f = instance " +
-                            name.str() + "(...)"});
+      error(where, "two layers have the weight '" + path + "'",
+            {"the other is on " + line +
+                 "; another name after 'as' tells them apart",
+             "to share weights on purpose: f = instance " + name.str() +
+                 "(...)"});
     reported = true;
   } else if (weight.value.getType() != type) {
     auto text = [](mlir::Type t) {
@@ -493,14 +504,13 @@ mlir::Value LayerBinder::weight(StringRef role, llvm::ArrayRef<int64_t> shape) {
         sizes.push_back(std::to_string(n));
       return llvm::join(sizes, "x");
     };
-    elaborator.error(where,
-                     "the shared weight '" + path + "' is " +
-                         text(weight.value.getType()) +
-                         ", and this call needs " + text(type),
-                     {"it was made on " + line});
+    error(where,
+          "the shared weight '" + path + "' is " +
+              text(weight.value.getType()) + ", and this call needs " +
+              text(type),
+          {"it was made on " + line});
     reported = true;
-    return cnn::WeightOp::create(builder, loc, type,
-                                 builder.getStringAttr(path));
+    return make();
   }
   return weight.value;
 }
@@ -543,5 +553,9 @@ Value LayerBinder::run(const std::vector<Arg> &given) {
 
 Value Elaborator::callLayer(const Callable &callee, std::vector<Arg> args,
                             SMRange where, Scope scope) {
+  // In a formula, tensors are made before it.
+  mlir::OpBuilder::InsertionGuard guard(builder);
+  if (formula)
+    builder.restoreInsertionPoint(formula->outside);
   return LayerBinder(*this, callee, where, std::move(scope)).run(args);
 }

@@ -9,6 +9,7 @@
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/SaveAndRestore.h"
 
 #include <cmath>
 
@@ -23,9 +24,6 @@ using mlir::OpBuilder;
 namespace arith = mlir::arith;
 namespace math = mlir::math;
 
-/// Operations of one formula: what a kernel's compiler takes in its stride.
-static constexpr unsigned maxFormula = 2000;
-
 Value Elaborator::mapElements(StringRef name, std::vector<Value> args,
                               SMRange where, const std::string &path,
                               const ElementFunction &function) {
@@ -38,6 +36,12 @@ Value Elaborator::mapElements(StringRef name, std::vector<Value> args,
   }
   if (inputs.empty())
     return function(std::move(args));
+  for (const Value &arg : args)
+    if (arg.isScalar())
+      return error(where,
+                   "'" + name + "' takes tensors or elements, not both\n" +
+                       describe(inputs.front()),
+                   {"an element of a tensor: x[n, c, i, j]"});
 
   auto shape = cnn::MapOp::broadcast(mlir::ValueRange(inputs).getTypes());
   if (!shape) {
@@ -55,8 +59,11 @@ Value Elaborator::mapElements(StringRef name, std::vector<Value> args,
   }
   Location loc = location(where, path);
   auto type = mlir::RankedTensorType::get(*shape, builder.getF32Type());
-  auto map = cnn::MapOp::create(builder, loc, type, name, inputs);
   OpBuilder::InsertionGuard guard(builder);
+  if (formula)
+    builder.restoreInsertionPoint(formula->outside);
+  llvm::SaveAndRestore elements(formula, (Formula *)nullptr);
+  auto map = cnn::MapOp::create(builder, loc, type, name, inputs);
   mlir::Block *block = builder.createBlock(&map.getBody());
   for (Value &arg : args) {
     if (!arg.isTensor())
@@ -81,17 +88,23 @@ Value Elaborator::mapElements(StringRef name, std::vector<Value> args,
   return Value::tensor(map.getResult(), where, name);
 }
 
-/// The f32 that `value` is inside a formula; null, and reported, if none.
+/// The number that `value` is inside a formula; null, and reported, if none.
 mlir::Value Elaborator::toElement(const Value &value, SMRange where) {
-  if (value.isScalar() && value.asMlir().getType().isF32())
-    return value.asMlir();
+  if (value.isScalar() && !value.asMlir().getType().isInteger(1))
+    return toNumber(value.asMlir(), location(where, ""));
   if (value.isNumber())
     return arith::ConstantOp::create(
         builder, location(where, ""),
-        builder.getF32FloatAttr(static_cast<float>(value.asReal())));
+        builder.getFloatAttr(formula ? formula->number : builder.getF32Type(),
+                             value.asReal()));
   if (value.isScalar() || value.isBool())
     error(where, "a condition is no number",
           {"write: if a > b { 1 } else { 0 }"});
+  else if (value.isTensor())
+    error(where,
+          "an op with indices computes with elements, not with tensors\n" +
+              describe(value),
+          {"an element of a tensor: x[n, c, i, j]"});
   else if (!value.isPoison())
     error(where, "an op computes numbers, not " + kindText(value));
   return nullptr;
@@ -101,6 +114,8 @@ Value Elaborator::elementBinary(BinaryOp op, const Value &lhs, const Value &rhs,
                                 SMRange where) {
   if (lhs.isNumber() && rhs.isNumber())
     return arithmetic(op, lhs, rhs, where);
+  if (isWhole(lhs) && isWhole(rhs) && op != BinaryOp::Pow)
+    return indexBinary(op, lhs, rhs, where);
   mlir::Value a = toElement(lhs, where);
   if (!a)
     return Value();
@@ -139,6 +154,8 @@ Value Elaborator::elementBinary(BinaryOp op, const Value &lhs, const Value &rhs,
 Value Elaborator::elementCompare(BinaryOp op, const Value &lhs,
                                  const Value &rhs, SMRange where) {
   using Predicate = arith::CmpFPredicate;
+  if (isWhole(lhs) && isWhole(rhs))
+    return indexCompare(op, lhs, rhs, where);
   mlir::Value a = toElement(lhs, where);
   mlir::Value b = a ? toElement(rhs, where) : nullptr;
   if (!b)
@@ -155,8 +172,11 @@ Value Elaborator::elementCompare(BinaryOp op, const Value &lhs,
 
 Value Elaborator::elementSelect(const Value &condition, const Value &yes,
                                 const Value &no, SMRange where) {
-  mlir::Value a = toElement(yes, where);
-  mlir::Value b = a ? toElement(no, where) : nullptr;
+  bool whole = isWhole(yes) && isWhole(no) && (yes.isScalar() || no.isScalar());
+  auto convert = [&](const Value &value) {
+    return whole ? toIndex(value, where) : toElement(value, where);
+  };
+  mlir::Value a = convert(yes), b = a ? convert(no) : nullptr;
   if (!b)
     return Value();
   return Value::scalar(arith::SelectOp::create(builder, location(where, ""),
@@ -167,6 +187,9 @@ Value Elaborator::elementHelper(StringRef name, const std::vector<Value> &args,
                                 SMRange where) {
   if (name == "pow")
     return elementBinary(BinaryOp::Pow, args[0], args[1], where);
+  if (llvm::all_of(args, isWhole))
+    if (std::optional<Value> whole = indexHelper(name, args, where))
+      return *whole;
   SmallVector<mlir::Value> x;
   for (const Value &arg : args) {
     x.push_back(toElement(arg, where));

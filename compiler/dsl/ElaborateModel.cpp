@@ -6,6 +6,7 @@
 #include "mlir/IR/Diagnostics.h"
 #include "mlir/IR/Verifier.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
@@ -238,15 +239,31 @@ mlir::OwningOpRef<mlir::ModuleOp> Elaborator::run(const File &file) {
 //===----------------------------------------------------------------------===//
 
 /// The type of an input as declared; null, and reported, where it is wrong.
+/// The type of elements by its name; null where there is none of it.
+static mlir::Type elementType(mlir::Builder &builder, StringRef name) {
+  return llvm::StringSwitch<mlir::Type>(name)
+      .Case("f32", builder.getF32Type())
+      .Case("f64", builder.getF64Type())
+      .Case("i8", builder.getI8Type())
+      .Case("u8", builder.getIntegerType(8, /*isSigned=*/false))
+      .Case("i32", builder.getI32Type())
+      .Case("i64", builder.getI64Type())
+      .Case("bool", builder.getI1Type())
+      .Default(nullptr);
+}
+
 mlir::Type Elaborator::inputType(const InputStmt &statement) {
-  if (statement.elementType.text != "f32") {
-    error(statement.elementType.range, "the elements of an input are f32");
+  mlir::Type element = elementType(builder, statement.elementType.text);
+  if (!element) {
+    error(statement.elementType.range,
+          "there is no type '" + printable(statement.elementType.text) + "'",
+          {"elements are f32, f64, i8, u8, i32, i64 or bool"});
     return nullptr;
   }
-  if (statement.dims.size() != 4 && statement.dims.size() != 2) {
+  if (statement.dims.empty() || statement.dims.size() > 8) {
     error(statement.typeRange,
-          "an input has 4 sizes, (N, channels, height, width), or 2, (N, "
-          "features), not " +
+          "an input has 1 to 8 sizes, such as (N, channels, height, width), "
+          "not " +
               Twine(statement.dims.size()));
     return nullptr;
   }
@@ -275,7 +292,7 @@ mlir::Type Elaborator::inputType(const InputStmt &statement) {
   }
   if (!fine || !checkSize(shape, statement.typeRange))
     return nullptr;
-  return mlir::RankedTensorType::get(shape, builder.getF32Type());
+  return mlir::RankedTensorType::get(shape, element);
 }
 
 static std::string shapeOption(llvm::ArrayRef<int64_t> shape) {
@@ -356,16 +373,17 @@ void Elaborator::executeInput(const InputStmt &statement) {
     }
     if (!checkSize(sizes, statement.typeRange))
       return;
-    type = mlir::RankedTensorType::get(sizes, builder.getF32Type());
+    type = mlir::RankedTensorType::get(
+        sizes, mlir::cast<mlir::RankedTensorType>(type).getElementType());
   }
   mlir::DictionaryAttr image;
   if (statement.source)
     image = imageAttr(*statement.source, type, overridden);
   // Kernels run on any batch: a number of images only says how many there are.
-  llvm::SmallVector<int64_t> sizes(
-      mlir::cast<mlir::RankedTensorType>(type).getShape());
+  auto tensor = mlir::cast<mlir::RankedTensorType>(type);
+  llvm::SmallVector<int64_t> sizes(tensor.getShape());
   sizes.front() = mlir::ShapedType::kDynamic;
-  type = mlir::RankedTensorType::get(sizes, builder.getF32Type());
+  type = tensor.clone(sizes);
   auto input =
       cnn::InputOp::create(builder, location(statement.name.range, name), type,
                            builder.getStringAttr(name), image);

@@ -68,6 +68,25 @@ struct PrecisionMarker : mlir::OpBuilder::Listener {
   std::optional<cnn::Precision> precision;
 };
 
+/// What an index runs through; a size of -1 is the batch.
+struct IndexBounds {
+  int64_t from, size;
+};
+
+/// An op in index notation while its formula is evaluated.
+struct Formula {
+  /// A read and where its indices stand.
+  struct Read {
+    cnn::ReadOp op;
+    llvm::SmallVector<llvm::SMRange> places;
+  };
+  mlir::OpBuilder::InsertPoint outside; ///< where operations on tensors stand
+  llvm::SmallVector<mlir::Value> inputs;
+  cnn::PadMode edge = cnn::PadMode::zero;
+  mlir::Type number; ///< f32 or f64
+  std::vector<Read> reads;
+};
+
 class Elaborator {
 public:
   Elaborator(mlir::MLIRContext &context, Diagnostics &diags,
@@ -154,10 +173,44 @@ private:
                llvm::SMRange where, const std::string &path);
   Value callLayer(const Callable &callee, std::vector<Arg> args,
                   llvm::SMRange where, Scope scope);
+  /// What the formula of an op, or its body, gives in the present frame.
+  Value evaluateFormula(const Definition &definition);
+  bool bindWeights(const Definition &definition, Frame &callee,
+                   llvm::SMRange where, const std::string &path);
   bool bindParams(const Definition &definition, const std::vector<Arg> &args,
                   llvm::SMRange where, Frame &callee);
   std::optional<std::string> layerPath(llvm::StringRef name,
                                        const StringExpr *as);
+
+  // Ops in index notation (ElaborateIndexed.cpp).
+  using AxisVisitor = llvm::function_ref<void(const Node &)>;
+  Value callIndexed(const Definition &definition, Frame &callee,
+                    llvm::SMRange where, const std::string &path);
+  std::optional<cnn::PadMode> edgeOf(const Definition &definition);
+  void checkReads(cnn::IndexedOp op, const Formula &formula);
+  Value readElement(const IndexExpr &expr, const Value &tensor);
+  Value evaluateEach(const EachExpr &expr);
+  std::optional<Value> reduceElements(llvm::StringRef name,
+                                      const CallExpr &call);
+  std::optional<IndexBounds>
+  wholeAxis(const Identifier &name,
+            llvm::function_ref<void(AxisVisitor)> formulas);
+  std::optional<IndexBounds> explicitRange(const IndexRangeExpr &index);
+  /// Whether a value is a whole number, known now or at run time.
+  static bool isWhole(const Value &value);
+  mlir::Value toIndex(const Value &value, llvm::SMRange where);
+  mlir::Value toNumber(mlir::Value element, mlir::Location loc);
+  Value indexBinary(BinaryOp op, const Value &lhs, const Value &rhs,
+                    llvm::SMRange where);
+  Value indexCompare(BinaryOp op, const Value &lhs, const Value &rhs,
+                     llvm::SMRange where);
+  std::optional<Value> indexHelper(llvm::StringRef name,
+                                   const std::vector<Value> &args,
+                                   llvm::SMRange where);
+  /// Operations of one formula: what a kernel's compiler takes in its stride.
+  static constexpr unsigned maxFormula = 2000;
+  /// Beyond any size of a tensor.
+  static constexpr int64_t maxIndex = int64_t(1) << 31;
 
   // Elementwise functions (ElaborateMap.cpp).
   using ElementFunction = std::function<Value(std::vector<Value>)>;
@@ -188,6 +241,11 @@ private:
   std::string describe(const Value &tensor) const;
   std::string describe(mlir::Value tensor) const;
   bool checkSize(llvm::ArrayRef<int64_t> shape, llvm::SMRange where);
+  /// The weight of a layer or op called `name`, of its first call or a later
+  /// one. Sets `reported` where it cannot be.
+  mlir::Value makeWeight(const std::string &path, llvm::ArrayRef<int64_t> shape,
+                         llvm::StringRef name, bool repeats, mlir::Location loc,
+                         llvm::SMRange where, bool &reported);
   std::optional<Callable> findLayer(llvm::StringRef name) const;
 
   mlir::MLIRContext &context;
@@ -197,6 +255,8 @@ private:
   PrecisionMarker marker;
   mlir::OpBuilder builder;
   Frame *frame = nullptr;
+  /// The op in index notation that is being evaluated, if any.
+  Formula *formula = nullptr;
   unsigned calls = 0, depth = 0;
   uint64_t steps = 0;
   bool aborted = false;

@@ -264,10 +264,17 @@ Expr *Parser::parsePostfix() {
       const Token &opening = take();
       auto *access = make<IndexExpr>(previous().range());
       access->base = expr;
-      if (!(access->index = parseExpr()) ||
-          !expectClosing(Tok::RBracket, opening))
+      do {
+        if (!access->indices.empty() && peek().is(Tok::RBracket))
+          break;
+        Expr *index = parseExpr();
+        if (!index)
+          return nullptr;
+        access->indices.push_back(index);
+        below = std::max(below, index->depth);
+      } while (accept(Tok::Comma));
+      if (!expectClosing(Tok::RBracket, opening))
         return nullptr;
-      below = std::max(below, access->index->depth);
       expr = access;
     } else {
       return expr;
@@ -289,11 +296,54 @@ bool Parser::parseArguments(CallExpr &call) {
     }
     if (!(arg.value = parseExpr()))
       return false;
+    if (peek().is(Tok::KwFor) && !(arg.value = parseEach(arg.value)))
+      return false;
     call.args.push_back(arg);
     if (!accept(Tok::Comma))
       break;
   }
   return expectClosing(Tok::RParen, opening);
+}
+
+/// Indices up to `closing`: `u in -1..1, k`.
+bool Parser::parseIndices(std::vector<IndexRangeExpr> &indices, Tok closing,
+                          unsigned &below) {
+  while (!peek().is(closing)) {
+    IndexRangeExpr &index = indices.emplace_back();
+    if (!parseName(index.name, "the name of an index"))
+      return false;
+    for (const IndexRangeExpr &other : ArrayRef(indices).drop_back())
+      if (other.name.text == index.name.text) {
+        diags.error(index.name.range,
+                    "there already is an index '" + index.name.text + "'");
+        return false;
+      }
+    if (accept(Tok::KwIn)) {
+      if (!(index.range = parseExpr()))
+        return false;
+      below = std::max(below, index.range->depth);
+    }
+    if (!accept(Tok::Comma))
+      break;
+  }
+  return true;
+}
+
+/// `value for u in -1..1, k`, from `for` on.
+Expr *Parser::parseEach(Expr *value) {
+  take();
+  auto *each = make<EachExpr>({value->range.Start, value->range.End});
+  each->value = value;
+  unsigned below = value->depth;
+  if (!peek().is(Tok::Name)) {
+    unexpected("an index after 'for'",
+               {"sum(x[n, k] for k), mean(x[n, c, i + u, j] for u in -1..1)"});
+    return nullptr;
+  }
+  if (!parseIndices(each->indices, Tok::RParen, below))
+    return nullptr;
+  each->range = rangeFrom(value->range.Start);
+  return checkDepth(each, below) ? each : nullptr;
 }
 
 Expr *Parser::parsePrimary() {

@@ -184,21 +184,22 @@ bool Parser::parseParams(Definition &definition) {
   while (!peek().is(Tok::RParen)) {
     Param param;
     bool isWeight = peek().isWord("weight") && peek(1).is(Tok::Name);
-    if (isWeight) {
-      diags.error(peek().range(),
-                  "an op with weights of its own is not "
-                  "supported yet",
-                  {"an op computes each element from the same element of its "
-                   "inputs; use a layer such as batchnorm for learned scales"});
+    if (isWeight && definition.kind != Definition::Op) {
+      diags.error(peek().range(), "only an op has weights of its own",
+                  {"a block has those of the layers and ops that it calls"});
       return false;
     }
+    if (isWeight)
+      take();
     if (!parseName(param.name, "the name of a parameter"))
       return false;
     for (const Param &other : definition.params)
       if (other.name.text == param.name.text)
         diags.error(param.name.range,
                     "there already is a parameter '" + param.name.text + "'");
-    if (accept(Tok::Assign) && !(param.defaultValue = parseExpr()))
+    if (isWeight && !parseWeight(param))
+      return false;
+    if (!isWeight && accept(Tok::Assign) && !(param.defaultValue = parseExpr()))
       return false;
     definition.params.push_back(param);
     if (!accept(Tok::Comma))
@@ -207,7 +208,27 @@ bool Parser::parseParams(Definition &definition) {
   return expectClosing(Tok::RParen, opening);
 }
 
-/// `max_error=1e-4`, any number of them, before the body of a model.
+/// `weight a: f32[x.channels, 3, 3]`, from the colon on.
+bool Parser::parseWeight(Param &param) {
+  param.isWeight = true;
+  if (!expect(Tok::Colon, "':'", "and the type of the weight") ||
+      !parseName(param.elementType, "a type such as f32[x.channels]"))
+    return false;
+  const Token &opening = peek();
+  if (!expect(Tok::LBracket, "'['", "and the sizes of the weight"))
+    return false;
+  while (!peek().is(Tok::RBracket)) {
+    Expr *dim = parseExpr();
+    if (!dim)
+      return false;
+    param.dims.push_back(dim);
+    if (!accept(Tok::Comma))
+      break;
+  }
+  return expectClosing(Tok::RBracket, opening);
+}
+
+/// `max_error=1e-4`, any number of them, before a body or a formula.
 bool Parser::parseProperties(Definition &definition) {
   while (peek().is(Tok::Name) && peek(1).is(Tok::Assign)) {
     Argument &property = definition.properties.emplace_back();
@@ -251,16 +272,18 @@ bool Parser::parseDefinition(Definition::Kind kind) {
     return broken();
   }
   result.range = rangeFrom(begin);
-  if (kind == Definition::Model && !parseProperties(result))
+  if (kind == Definition::Op && peek().is(Tok::LBracket)) {
+    const Token &opening = take();
+    unsigned below = 0;
+    result.isIndexed = true;
+    if (!parseIndices(result.indices, Tok::RBracket, below) ||
+        !expectClosing(Tok::RBracket, opening))
+      return broken();
+  }
+  if (kind != Definition::Block && !parseProperties(result))
     return broken();
 
-  if (kind == Definition::Op) {
-    if (peek().is(Tok::LBracket)) {
-      diags.error(peek().range(), "index notation is not supported yet",
-                  {"an op without it is a formula of single elements: op "
-                   "twice(x) = x * 2"});
-      return broken();
-    }
+  if (kind == Definition::Op && !peek().is(Tok::LBrace)) {
     if (!expect(Tok::Assign, "'='", "and the formula of the op"))
       return broken();
     result.formula = parseExpr();

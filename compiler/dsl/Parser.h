@@ -40,6 +40,7 @@ private:
   bool parseImport();
   bool parseDefinition(Definition::Kind kind);
   bool parseParams(Definition &definition);
+  bool parseWeight(Param &param);
   bool parseProperties(Definition &definition);
   void skipItem();
 
@@ -79,6 +80,9 @@ private:
   Expr *parseIf();
   Expr *parseInstance();
   bool parseArguments(CallExpr &call);
+  Expr *parseEach(Expr *value);
+  bool parseIndices(std::vector<IndexRangeExpr> &indices, Tok closing,
+                    unsigned &below);
   Expr *parseAs(Expr *expr);
   bool checkDepth(Expr *expr, unsigned below);
 

@@ -1,8 +1,10 @@
 //===- Simplify.cpp - Layers that do nothing, and cheaper forms -----------===//
 
 #include "compiler/passes/Passes.h"
+#include "dialects/cnn/IndexAnalysis.h"
 #include "dialects/cnn/Support.h"
 
+#include "mlir/IR/IRMapping.h"
 #include "mlir/IR/PatternMatch.h"
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 
@@ -39,6 +41,65 @@ static LogicalResult dropIdentityMap(MapOp map, PatternRewriter &rewriter) {
   if (x.getType() != map.getType())
     return failure();
   rewriter.replaceOp(map, x);
+  return success();
+}
+
+/// Whether a read is of the element that a map would read.
+static bool readsOwnElement(ReadOp read, IndexedOp op) {
+  RankedTensorType from = read.getTensorType(), to = tensorOf(op.getResult());
+  Block &body = op.getBody().front();
+  auto is = [&](Value index, unsigned axis) {
+    return index == body.getArgument(axis);
+  };
+  if (from.getRank() == 1 && to.getRank() > 1)
+    return from.getDimSize(0) == to.getDimSize(1) && is(read.getAt()[0], 1);
+  if (from.getRank() != to.getRank())
+    return false;
+  for (auto [axis, index] : llvm::enumerate(read.getAt())) {
+    bool whole = from.getDimSize(axis) == to.getDimSize(axis) && is(index, axis);
+    bool spread = from.getDimSize(axis) == 1 && constantIndex(index) == 0;
+    if (!whole && !spread)
+      return false;
+  }
+  return true;
+}
+
+/// indexed(x)[n, c, i, j] = f(x[n, c, i, j]) is a map
+static LogicalResult indexedToMap(IndexedOp op, PatternRewriter &rewriter) {
+  Block &body = op.getBody().front();
+  auto isMapped = [](Type type) {
+    Type element = cast<RankedTensorType>(type).getElementType();
+    return element.isF32() || element.isF64();
+  };
+  if (!llvm::all_of(op->getOperandTypes(), isMapped) ||
+      !isMapped(op.getType()) || op.getInputs().empty() ||
+      MapOp::broadcast(op.getInputs().getTypes()) !=
+          std::optional(SmallVector<int64_t>(op.getType().getShape())))
+    return failure();
+  for (Operation &inner : body.without_terminator()) {
+    auto read = dyn_cast<ReadOp>(inner);
+    if (isa<ReduceOp>(inner) || (read && !readsOwnElement(read, op)))
+      return failure();
+    // Coordinates are for reads alone.
+    if (!read && llvm::any_of(inner.getOperandTypes(),
+                              [](Type type) { return type.isIndex(); }))
+      return failure();
+  }
+  auto map = MapOp::create(rewriter, op.getLoc(), op.getType(),
+                           op.getFunction(), op.getInputs());
+  map->setDiscardableAttrs(op->getDiscardableAttrDictionary());
+  Block *block = rewriter.createBlock(&map.getBody());
+  for (Value input : op.getInputs())
+    block->addArgument(tensorOf(input).getElementType(), input.getLoc());
+  IRMapping mapping;
+  for (Operation &inner : body) {
+    if (auto read = dyn_cast<ReadOp>(inner))
+      mapping.map(read.getResult(), block->getArgument(read.getOperand()));
+    else if (inner.getNumResults() == 0 ||
+             !inner.getResult(0).getType().isIndex())
+      rewriter.clone(inner, mapping);
+  }
+  rewriter.replaceOp(op, map.getResult());
   return success();
 }
 
@@ -158,6 +219,7 @@ struct Simplify : halcyon::impl::SimplifyBase<Simplify> {
   void runOnOperation() override {
     RewritePatternSet patterns(&getContext());
     patterns.add(dropIdentityMap);
+    patterns.add(indexedToMap);
     patterns.add(mergePads);
     patterns.add(dropUpsample);
     patterns.add(simplifyPool<MaxPoolOp, GlobalMaxPoolOp>);

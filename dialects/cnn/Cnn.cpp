@@ -200,6 +200,7 @@ void CnnDialect::initialize() {
   registerPoolOps();
   registerNormOps();
   registerMapOps();
+  registerIndexedOps();
   registerShapeOps();
   registerLinearOps();
   registerWeightOps();

@@ -38,6 +38,7 @@ def Cnn_Dialect : Dialect {
     void registerPoolOps();
     void registerNormOps();
     void registerMapOps();
+    void registerIndexedOps();
     void registerShapeOps();
     void registerLinearOps();
     void registerWeightOps();

@@ -6,6 +6,7 @@
 #include "dialects/cnn/Conv.h"
 #include "dialects/cnn/Gradient.h"
 #include "dialects/cnn/Graph.h"
+#include "dialects/cnn/Indexed.h"
 #include "dialects/cnn/Linear.h"
 #include "dialects/cnn/Map.h"
 #include "dialects/cnn/Norm.h"

@@ -1,0 +1,269 @@
+//===- Indexed.cpp - Operations in index notation -------------------------===//
+//
+// One pass over the result. Windows are written out in it; what many elements
+// share, such as a mean over a map, is computed before it; what a row of
+// elements shares, such as a sum over the channels, within the row.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/kernels/IndexedExpr.h"
+#include "compiler/kernels/Loops.h"
+#include "dialects/cnn/Support.h"
+
+using namespace mlir;
+using Halide::Expr;
+using Halide::Func;
+using Halide::RVar;
+using Halide::TailStrategy;
+using Halide::Var;
+
+namespace halcyon {
+
+namespace {
+
+class Indexed : public LayerKernel<cnn::IndexedOp> {
+public:
+  Indexed() : LayerKernel("indexed", 0.1) {}
+
+  bool handles(const Group &group, const Target &target,
+               std::string &why) const override;
+
+  /// Where channels are read other than one by one, each map lies densely.
+  SmallVector<LayoutChoice> layouts(const Group &group,
+                                    const Target &target) const override;
+
+  void build(KernelBuilder &b) const override;
+};
+
+/// The dimension of a tensor that is innermost in memory.
+unsigned innermostOf(Type type) {
+  auto tensor = cast<RankedTensorType>(type);
+  if (tensor.getRank() == 4 && tensor.isDynamicDim(0) &&
+      cnn::layoutOf(type).getOrder() != "nchw")
+    return 1;
+  return tensor.getRank() - 1;
+}
+
+} // namespace
+
+/// Whether every read of a feature map has the channel of the result's element.
+static bool channelsAlign(cnn::IndexedOp op) {
+  if (cnn::tensorOf(op.getResult()).getRank() != 4)
+    return false;
+  Value channel = op.getBody().getArgument(1);
+  auto result = op.walk([&](cnn::ReadOp read) {
+    bool apart = read.getTensorType().getRank() == 4 &&
+                 !Group::isWeight(read.getTensor()) &&
+                 read.getAt()[1] != channel;
+    return apart ? WalkResult::interrupt() : WalkResult::advance();
+  });
+  return !result.wasInterrupted();
+}
+
+bool Indexed::handles(const Group &group, const Target &,
+                      std::string &why) const {
+  auto op = group.anchorAs<cnn::IndexedOp>();
+  return op && oneOutput(group, why);
+}
+
+SmallVector<LayoutChoice> Indexed::layouts(const Group &group,
+                                           const Target &target) const {
+  SmallVector<LayoutChoice> all = uniformLayouts(group, target);
+  auto op = group.anchorAs<cnn::IndexedOp>();
+  if (channelsAlign(op))
+    return all;
+  return {uniformLayout(group, "nchw")};
+}
+
+namespace {
+/// The expressions of a group's anchor over the buffers of its kernel.
+class Reader {
+public:
+  Reader(KernelBuilder &b, cnn::IndexedOp op) : b(b), op(op) {}
+
+  /// The channel of the result's element as one number, and as it lies there.
+  Expr channel;
+  Point own;
+
+  Expr operator()(cnn::ReadOp read, ArrayRef<Expr> at) {
+    Value tensor = op.getInputs()[read.getOperand()];
+    RankedTensorType type = cnn::tensorOf(tensor);
+    bool map = type.getRank() == 4 && !Group::isWeight(tensor);
+    if (map || type.getRank() == 2) {
+      Point p = {at[0], Expr(), at[1], Expr(), Expr()};
+      if (map) {
+        p.y = at[2];
+        p.x = at[3];
+        split(p);
+      }
+      if (!isa<BlockArgument>(tensor))
+        return b.at(tensor, p);
+      if (!Group::isWeight(tensor))
+        return b.load(tensor, p, type);
+    }
+    if (type.getRank() == 1) {
+      Point p = {Expr(), Expr(), at[0], Expr(), Expr()};
+      if (isa_and_nonnull<cnn::PackedAttr>(type.getEncoding()))
+        split(p);
+      return b.read(tensor, b.coordinates(type, p));
+    }
+    return b.read(tensor, SmallVector<Expr>(llvm::reverse(at)));
+  }
+
+private:
+  /// In blocks, the element's own channel is a block and a lane already.
+  void split(Point &p) const {
+    if (!own.cb.defined() || !p.c.same_as(channel))
+      return;
+    p.cb = own.cb;
+    p.c = own.c;
+  }
+
+  KernelBuilder &b;
+  cnn::IndexedOp op;
+};
+} // namespace
+
+/// The index of a stage along which neighbours in memory are read by most of
+/// its reads: one of the reduction's arguments, or one of the keys; null where
+/// there is none.
+static Value contiguousIndex(IndexedExpr &exprs,
+                             const IndexedExpr::Stage &stage) {
+  cnn::ReduceOp reduce = stage.reduce;
+  SmallVector<Value> candidates(reduce.getBody().getArguments());
+  candidates.append(stage.keys);
+  Value best;
+  int most = 0;
+  for (Value candidate : candidates) {
+    int count = 0;
+    reduce->walk([&](cnn::ReadOp read) {
+      if (read.getAt().empty())
+        return;
+      Value index = read.getAt()[innermostOf(read.getTensor().getType())];
+      auto form = exprs.facts().around(index, candidate);
+      count += form && form->first == 1;
+    });
+    if (count > most) {
+      most = count;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+/// Elements that a task of a stage reads, where it has so many.
+constexpr double kStageTask = 16384;
+
+/// Cuts a stage that is computed by itself into tasks and vectors.
+static void scheduleStage(KernelBuilder &b, IndexedExpr &exprs,
+                          const IndexedExpr::Stage &stage) {
+  Func func = stage.func;
+  func.compute_root();
+  auto guard = TailStrategy::GuardWithIf;
+  Value contiguous = contiguousIndex(exprs, stage);
+  cnn::ReduceOp reduce = stage.reduce;
+  Block &body = reduce.getBody().front();
+  unsigned rank = body.getNumArguments();
+  int lanes = b.target.lanes;
+  std::vector<Var> outer = stage.vars;
+  Func partial;
+  if (auto argument = dyn_cast_or_null<BlockArgument>(contiguous);
+      argument && argument.getOwner() == &body) {
+    // Each lane sums its part, the lanes are joined at the end.
+    int64_t size = reduce.getSize()[argument.getArgNumber()];
+    RVar along = stage.domain[rank - 1 - argument.getArgNumber()];
+    if (size < 0 || size >= 4) {
+      int width = size >= 0 && size <= lanes / 2 ? lanes / 2
+                  : size >= 8 * lanes            ? 4 * lanes
+                                                 : lanes;
+      RVar rest("rest"), lane("lane");
+      Var part("part");
+      func.update().split(along, rest, lane, width, guard);
+      partial = func.update().rfactor(lane, part);
+      partial.vectorize(part, width);
+      partial.update().reorder(part, rest).vectorize(part, width);
+      func.update().unroll(lane);
+    }
+  } else if (contiguous && !outer.empty()) {
+    size_t place = llvm::find(stage.keys, contiguous) - stage.keys.begin();
+    Var along = stage.vars[stage.vars.size() - 1 - place];
+    std::erase_if(outer, [&](Var v) { return v.same_as(along); });
+    std::vector<Halide::VarOrRVar> order = {along};
+    for (unsigned i = 0; i < rank; ++i)
+      order.push_back(stage.domain[i]);
+    for (Var v : outer)
+      order.push_back(v);
+    func.vectorize(along, lanes, guard);
+    func.update().reorder(order).vectorize(along, lanes, guard);
+  }
+  if (outer.empty()) {
+    if (partial.defined())
+      partial.compute_root();
+    return;
+  }
+  Var rows = outer.front(), task("task"), row("row");
+  for (Var v : ArrayRef(outer).drop_front()) {
+    Var fused("fused");
+    func.update().fuse(rows, v, fused);
+    rows = fused;
+  }
+  double work = 1;
+  for (int64_t size : reduce.getSize())
+    work *= size < 0 ? 1 : (double)size;
+  int perTask = (int)std::clamp(kStageTask / work, 1.0, 4096.0);
+  func.update().split(rows, task, row, perTask, guard).parallel(task);
+  if (partial.defined())
+    partial.compute_at(func, row);
+}
+
+void Indexed::build(KernelBuilder &b) const {
+  auto op = b.group.anchorAs<cnn::IndexedOp>();
+  RankedTensorType type = cnn::tensorOf(b.group.outputs().front());
+  Reader reader(b, op);
+  Point point = b.point(type);
+  reader.own = point;
+  Expr channel = point.c;
+  if (point.cb.defined()) {
+    int block = (int)cnn::layoutOf(type).getBlock();
+    channel = point.cb * block + point.c;
+    if (type.getDimSize(1) % block)
+      channel = Halide::min(channel, (int)type.getDimSize(1) - 1);
+  }
+  reader.channel = channel;
+  IndexedExpr exprs(op, reader, batchOf(b), /*smooth=*/false);
+  b.bind(op.getResult(), [&](const Point &p) {
+    SmallVector<Expr> at = {p.n, channel};
+    if (type.getRank() == 4)
+      at.append({p.y, p.x});
+    return exprs.at(at);
+  });
+  Func out = b.output();
+  Var row = scheduleRows(b, out, type, {rowBytesOf(b, type)});
+
+  // What every element of a row has its own value of stays in the row.
+  unsigned inner = innermostOf(type);
+  Value along = op.getBody().getArgument(inner);
+  bool inRow = !point.cb.defined() && b.target.lanes > 1;
+  for (const IndexedExpr::Stage &stage : exprs.stages) {
+    size_t place = llvm::find(stage.keys, along) - stage.keys.begin();
+    if (!inRow || place == stage.keys.size()) {
+      scheduleStage(b, exprs, stage);
+      continue;
+    }
+    Func func = stage.func;
+    Var v = stage.vars[stage.vars.size() - 1 - place];
+    std::vector<Halide::VarOrRVar> order = {v};
+    for (int i = 0; i < stage.domain.dimensions(); ++i)
+      order.push_back(stage.domain[i]);
+    for (Var other : stage.vars)
+      if (!other.same_as(v))
+        order.push_back(other);
+    auto guard = TailStrategy::GuardWithIf;
+    func.compute_at(out, row).vectorize(v, b.target.lanes, guard);
+    func.update().reorder(order).vectorize(v, b.target.lanes, guard);
+  }
+}
+
+static RegisterKernel<Indexed> indexed;
+
+} // namespace halcyon
