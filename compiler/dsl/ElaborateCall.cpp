@@ -317,7 +317,12 @@ Value Elaborator::callOp(const Definition &definition, std::vector<Arg> args,
   std::vector<Value> values;
   for (const Param &param : definition.params) {
     Value &value = callee.variables[param.name.text].value;
-    if (value.isSequence() || value.kind() == ValueKind::Instance)
+    bool numbers = value.isSequence() &&
+                   llvm::all_of(value.items(), [](const Value &item) {
+                     return item.isNumber();
+                   });
+    if ((value.isSequence() && !numbers) ||
+        value.kind() == ValueKind::Instance)
       return error(where, "'" + definition.name.text +
                               "' takes tensors and numbers, not " +
                               kindText(value));

@@ -6,6 +6,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "compiler/kernels/Algorithm.h"
 #include "compiler/kernels/IndexedExpr.h"
 #include "compiler/kernels/Loops.h"
 #include "dialects/cnn/Support.h"
@@ -24,6 +25,8 @@ namespace {
 class Indexed : public LayerKernel<cnn::IndexedOp> {
 public:
   Indexed() : LayerKernel("indexed", 0.1) {}
+
+  bool isGeneral() const override { return true; }
 
   bool handles(const Group &group, const Target &target,
                std::string &why) const override;
@@ -46,6 +49,12 @@ unsigned innermostOf(Type type) {
 
 } // namespace
 
+/// Whether a builder's points are places in tensors of this type.
+static bool hasPoints(Type type) {
+  auto tensor = cast<RankedTensorType>(type);
+  return !cnn::isFixed(type) && (tensor.getRank() == 2 || tensor.getRank() == 4);
+}
+
 /// Whether every read of a feature map has the channel of the result's element.
 static bool channelsAlign(cnn::IndexedOp op) {
   if (cnn::tensorOf(op.getResult()).getRank() != 4)
@@ -63,7 +72,11 @@ static bool channelsAlign(cnn::IndexedOp op) {
 bool Indexed::handles(const Group &group, const Target &,
                       std::string &why) const {
   auto op = group.anchorAs<cnn::IndexedOp>();
-  return op && oneOutput(group, why);
+  if (!op || !oneOutput(group, why))
+    return false;
+  // Maps around it are of vectors or feature maps.
+  bool alone = llvm::hasSingleElement(group.block().without_terminator());
+  return alone || hasPoints(op.getType());
 }
 
 SmallVector<LayoutChoice> Indexed::layouts(const Group &group,
@@ -89,25 +102,24 @@ public:
     Value tensor = op.getInputs()[read.getOperand()];
     RankedTensorType type = cnn::tensorOf(tensor);
     bool map = type.getRank() == 4 && !Group::isWeight(tensor);
-    if (map || type.getRank() == 2) {
+    if (hasPoints(type)) {
       Point p = {at[0], Expr(), at[1], Expr(), Expr()};
       if (map) {
         p.y = at[2];
         p.x = at[3];
         split(p);
       }
-      if (!isa<BlockArgument>(tensor))
-        return b.at(tensor, p);
-      if (!Group::isWeight(tensor))
-        return b.load(tensor, p, type);
+      return isa<BlockArgument>(tensor) ? b.load(tensor, p, type)
+                                        : b.at(tensor, p);
     }
-    if (type.getRank() == 1) {
+    std::vector<Expr> place(at.rbegin(), at.rend());
+    if (isa_and_nonnull<cnn::PackedAttr>(type.getEncoding())) {
       Point p = {Expr(), Expr(), at[0], Expr(), Expr()};
-      if (isa_and_nonnull<cnn::PackedAttr>(type.getEncoding()))
-        split(p);
-      return b.read(tensor, b.coordinates(type, p));
+      split(p);
+      place = b.coordinates(type, p);
     }
-    return b.read(tensor, SmallVector<Expr>(llvm::reverse(at)));
+    Expr value = b.read(tensor, place);
+    return type.getElementType().isInteger(1) ? value != 0 : value;
   }
 
 private:
@@ -216,9 +228,23 @@ static void scheduleStage(KernelBuilder &b, IndexedExpr &exprs,
     partial.compute_at(func, row);
 }
 
+/// A tensor of any rank, with or without a batch.
+static void buildAny(KernelBuilder &b, cnn::IndexedOp op) {
+  RankedTensorType type = cnn::tensorOf(b.group.outputs().front());
+  IndexedExpr exprs(op, Reader(b, op), batchOf(b), /*smooth=*/false);
+  std::vector<Var> vars = logicalVars(type.getRank());
+  SmallVector<Expr> at(llvm::reverse(vars));
+  Func out = b.output(0, vars, exprs.at(at));
+  scheduleLogical(b, out, type.getShape());
+  for (const IndexedExpr::Stage &stage : exprs.stages)
+    scheduleStage(b, exprs, stage);
+}
+
 void Indexed::build(KernelBuilder &b) const {
   auto op = b.group.anchorAs<cnn::IndexedOp>();
   RankedTensorType type = cnn::tensorOf(b.group.outputs().front());
+  if (!hasPoints(type))
+    return buildAny(b, op);
   Reader reader(b, op);
   Point point = b.point(type);
   reader.own = point;
@@ -264,6 +290,28 @@ void Indexed::build(KernelBuilder &b) const {
   }
 }
 
+/// Without a schedule: reductions larger than a window are Funcs of their own,
+/// which are to be computed apart.
+static Func define(Operation *op, ArrayRef<LogicalTensor> operands,
+                   ArrayRef<Expr> sizes) {
+  auto indexed = cast<cnn::IndexedOp>(op);
+  Expr batch = 1;
+  for (auto [operand, tensor] : llvm::zip(indexed.getInputs(), operands))
+    if (!cnn::isFixed(operand.getType()))
+      batch = tensor.sizes.back();
+  auto read = [&](cnn::ReadOp read, ArrayRef<Expr> at) -> Expr {
+    Func func = operands[read.getOperand()].func;
+    return func(std::vector<Expr>(at.rbegin(), at.rend()));
+  };
+  IndexedExpr exprs(indexed, read, batch, /*smooth=*/true);
+  std::vector<Var> vars = logicalVars(sizes.size());
+  SmallVector<Expr> at(llvm::reverse(vars));
+  Func func(indexed.getFunction().str());
+  func(vars) = exprs.at(at);
+  return func;
+}
+
 static RegisterKernel<Indexed> indexed;
+static RegisterAlgorithm algorithm("cnn.indexed", define);
 
 } // namespace halcyon

@@ -54,7 +54,7 @@ static Expr wholeExpr(Operation &op, ArrayRef<Expr> v, bool smooth) {
       .Case([&](arith::ConstantOp o) -> Expr {
         auto whole = dyn_cast<IntegerAttr>(o.getValue());
         if (!whole || o.getType().isInteger(1))
-          return scalarExpr(op, v);
+          return scalarExpr(op, v, smooth);
         return Halide::Internal::make_const(halideType(o.getType()),
                                             whole.getValue().getSExtValue());
       })
@@ -70,7 +70,7 @@ static Expr wholeExpr(Operation &op, ArrayRef<Expr> v, bool smooth) {
       .Case<arith::IndexCastOp, arith::IndexCastUIOp, arith::SIToFPOp,
             arith::FPToSIOp, arith::ExtFOp, arith::TruncFOp, arith::ExtSIOp,
             arith::TruncIOp>([&](auto) { return converted(); })
-      .Default([&](Operation *) { return scalarExpr(op, v); });
+      .Default([&](Operation *) { return scalarExpr(op, v, smooth); });
 }
 
 //===----------------------------------------------------------------------===//
@@ -306,11 +306,25 @@ const IndexedExpr::Stage &IndexedExpr::stageOf(cnn::ReduceOp reduce) {
   stage.domain = RDom(ranges);
   Block &body = reduce.getBody().front();
   unsigned rank = body.getNumArguments();
-  for (unsigned axis = 0; axis < rank; ++axis)
-    known[body.getArgument(axis)] = stage.domain[rank - 1 - axis];
-
+  // In a Func of its own, which becomes part of the loop again: Halide sees a
+  // sum whatever is summed. What it differentiates is better left whole.
+  std::vector<Var> inner;
+  std::vector<Expr> place(stage.vars.begin(), stage.vars.end());
+  for (unsigned axis = 0; axis < rank; ++axis) {
+    inner.emplace_back("r" + std::to_string(axis));
+    Halide::RVar own = stage.domain[rank - 1 - axis];
+    known[body.getArgument(axis)] = smooth ? Expr(own) : Expr(inner.back());
+    place.push_back(own);
+  }
   cnn::ReduceKind kind = reduce.getKind();
   Expr element = value(reduce.getYielded(), known);
+  if (!smooth) {
+    Func apart("element");
+    std::vector<Var> all = stage.vars;
+    all.insert(all.end(), inner.begin(), inner.end());
+    apart(all) = element;
+    element = apart(place);
+  }
   Func func(cnn::stringifyReduceKind(kind).str());
   std::vector<Expr> at(stage.vars.begin(), stage.vars.end());
   if (at.empty()) {

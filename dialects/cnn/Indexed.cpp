@@ -122,7 +122,10 @@ Window IndexedOp::getWindow() {
 /// What comes before the operation is computed at every read, at most twice
 /// for an element.
 bool IndexedOp::takesPrologue() {
-  if (getInputs().empty() || tensorOf(getInputs().front()).getRank() != 4)
+  if (getInputs().empty())
+    return false;
+  int64_t rank = tensorOf(getInputs().front()).getRank();
+  if (rank != 2 && rank != 4)
     return false;
   IndexAnalysis analysis(*this);
   double reads = 0;
