@@ -79,8 +79,11 @@ static bool store(int64_t offset, Type type, ArrayRef<float> values,
     return sink(offset, StringRef(reinterpret_cast<const char *>(items.data()),
                                   items.size() * sizeof items[0]));
   };
-  if (!cnn::isBf16(type))
+  Type element = cast<RankedTensorType>(type).getElementType();
+  if (element.isF32())
     return send(values);
+  if (!element.isBF16())
+    return send(elementsAs(values, element));
   std::vector<uint16_t> rounded(values.size());
   llvm::transform(values, rounded.begin(), cnn::toBf16);
   return send(ArrayRef(rounded));
@@ -99,6 +102,15 @@ bool prepareWeights(exec::ProgramOp program, const WeightSource &source,
       if (int64_t(op.getOffset()) / share != part)
         continue;
       Value value = op.getValue();
+      auto type = cast<RankedTensorType>(value.getType());
+      auto weight = value.getDefiningOp<cnn::WeightOp>();
+      // Numbers that are no f32 go straight from the source to the program.
+      if (weight && !type.getElementType().isF32() && !cnn::isBf16(type)) {
+        if (!sink(op.getOffset(), source.readAs(weight.getName(), type.getShape(),
+                                                type.getElementType())))
+          return false;
+        continue;
+      }
       if (!store(op.getOffset(), value.getType(), evaluator.get(value), sink))
         return false;
       evaluator.release(value);

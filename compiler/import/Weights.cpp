@@ -216,6 +216,37 @@ ArrayRef<float> Seeded::read(StringRef name, ArrayRef<int64_t> shape,
   return storage;
 }
 
+template <typename T> static void append(std::string &bytes, T value) {
+  bytes.append(reinterpret_cast<const char *>(&value), sizeof value);
+}
+
+std::string elementsAs(ArrayRef<float> values, Type element) {
+  std::string bytes;
+  unsigned width = (element.getIntOrFloatBitWidth() + 7) / 8;
+  bytes.reserve(values.size() * width);
+  for (float value : values) {
+    if (element.isF64()) {
+      append(bytes, double(value));
+    } else if (element.isF16()) {
+      llvm::APFloat half(value);
+      bool lost;
+      half.convert(llvm::APFloat::IEEEhalf(),
+                   llvm::APFloat::rmNearestTiesToEven, &lost);
+      append(bytes, uint16_t(half.bitcastToAPInt().getZExtValue()));
+    } else {
+      auto whole = int64_t(value);
+      bytes.append(reinterpret_cast<const char *>(&whole), width);
+    }
+  }
+  return bytes;
+}
+
+std::string WeightSource::readAs(StringRef name, ArrayRef<int64_t> shape,
+                                 Type element) const {
+  std::vector<float> storage;
+  return elementsAs(read(name, shape, storage), element);
+}
+
 std::unique_ptr<WeightSource> openWeights(StringRef where, std::string &error) {
   if (where.consume_front("seed:")) {
     uint64_t seed;

@@ -28,12 +28,21 @@ public:
                                      llvm::ArrayRef<int64_t> shape,
                                      std::vector<float> &storage) const = 0;
 
+  /// The same as elements of another type than f32, as they lie in memory. By
+  /// default what `read` gives is converted.
+  virtual std::string readAs(llvm::StringRef name,
+                             llvm::ArrayRef<int64_t> shape,
+                             mlir::Type element) const;
+
   /// A number that differs where the parameters do.
   virtual uint64_t id() const = 0;
 
   /// Every name, sorted; empty where any name is served.
   virtual std::vector<std::string> names() const = 0;
 };
+
+/// Numbers as elements of a type other than f32 and bf16, as they lie in memory.
+std::string elementsAs(llvm::ArrayRef<float> values, mlir::Type element);
 
 /// Opens "seed:N" or a safetensors file. Null, with the reason in `error`, for
 /// a file that is not readable, truncated, or not safetensors.

@@ -117,6 +117,10 @@ private:
 Halide::Expr scalarExpr(mlir::Operation &op,
                         llvm::ArrayRef<Halide::Expr> operands,
                         bool smooth = false);
+/// Whole numbers, bits, conversions and the rarer functions of it; undefined
+/// where an operation is none of these.
+Halide::Expr wholeExpr(mlir::Operation &op,
+                       llvm::ArrayRef<Halide::Expr> operands);
 
 /// The derivative of a function of scalars, at the operands.
 Halide::Expr derivativeExpr(cnn::DerivativeOp op,

@@ -4,8 +4,6 @@
 #include "compiler/kernels/Builder.h"
 #include "dialects/cnn/Support.h"
 
-#include "llvm/ADT/TypeSwitch.h"
-
 using namespace mlir;
 using Halide::Expr;
 using Halide::Func;
@@ -16,62 +14,6 @@ namespace halcyon {
 
 /// Windows of up to so many elements are written out.
 constexpr int64_t kWrittenOut = 32;
-
-static Halide::Type halideType(Type type) {
-  if (type.isIndex())
-    return Halide::Int(32);
-  if (type.isInteger(1))
-    return Halide::Bool();
-  int bits = (int)type.getIntOrFloatBitWidth();
-  return isa<FloatType>(type) ? Halide::Float(bits) : Halide::Int(bits);
-}
-
-static Expr compareWhole(arith::CmpIPredicate predicate, Expr a, Expr b) {
-  switch (predicate) {
-  case arith::CmpIPredicate::eq:
-    return a == b;
-  case arith::CmpIPredicate::ne:
-    return a != b;
-  case arith::CmpIPredicate::slt:
-    return a < b;
-  case arith::CmpIPredicate::sle:
-    return a <= b;
-  case arith::CmpIPredicate::sgt:
-    return a > b;
-  case arith::CmpIPredicate::sge:
-    return a >= b;
-  default:
-    llvm::report_fatal_error("comparison without a Halide form");
-  }
-}
-
-/// Operations on whole numbers and conversions; others are scalarExpr's.
-static Expr wholeExpr(Operation &op, ArrayRef<Expr> v, bool smooth) {
-  auto converted = [&] {
-    return Halide::cast(halideType(op.getResult(0).getType()), v[0]);
-  };
-  return llvm::TypeSwitch<Operation *, Expr>(&op)
-      .Case([&](arith::ConstantOp o) -> Expr {
-        auto whole = dyn_cast<IntegerAttr>(o.getValue());
-        if (!whole || o.getType().isInteger(1))
-          return scalarExpr(op, v, smooth);
-        return Halide::Internal::make_const(halideType(o.getType()),
-                                            whole.getValue().getSExtValue());
-      })
-      .Case([&](arith::AddIOp) { return v[0] + v[1]; })
-      .Case([&](arith::SubIOp) { return v[0] - v[1]; })
-      .Case([&](arith::MulIOp) { return v[0] * v[1]; })
-      .Case([&](arith::FloorDivSIOp) { return v[0] / v[1]; })
-      .Case([&](arith::MinSIOp) { return Halide::min(v[0], v[1]); })
-      .Case([&](arith::MaxSIOp) { return Halide::max(v[0], v[1]); })
-      .Case([&](arith::CmpIOp o) {
-        return compareWhole(o.getPredicate(), v[0], v[1]);
-      })
-      .Case<arith::IndexCastOp, arith::IndexCastUIOp, arith::SIToFPOp,
-            arith::FPToSIOp, arith::ExtFOp, arith::TruncFOp, arith::ExtSIOp,
-            arith::TruncIOp>([&](auto) { return converted(); })
-      .Default([&](Operation *) { return scalarExpr(op, v, smooth); });
-}
 
 //===----------------------------------------------------------------------===//
 // Elements
@@ -100,7 +42,7 @@ Expr IndexedExpr::value(Value value, Values &known) {
     SmallVector<Expr> operands;
     for (Value operand : maker->getOperands())
       operands.push_back(this->value(operand, known));
-    result = wholeExpr(*maker, operands, smooth);
+    result = scalarExpr(*maker, operands, smooth);
   }
   known[value] = result;
   return result;

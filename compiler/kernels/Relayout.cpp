@@ -1,5 +1,6 @@
 //===- Relayout.cpp - The same values in another layout -------------------===//
 
+#include "compiler/kernels/Algorithm.h"
 #include "compiler/kernels/Loops.h"
 #include "dialects/cnn/Support.h"
 
@@ -15,6 +16,7 @@ namespace {
 class Relayout : public LayerKernel<cnn::RelayoutOp> {
 public:
   Relayout() : LayerKernel("relayout", 0.2) {}
+  bool isGeneral() const override { return true; }
 
   bool handles(const Group &group, const Target &,
                std::string &why) const override {
@@ -41,6 +43,15 @@ public:
   void build(KernelBuilder &b) const override {
     auto op = b.group.anchorAs<cnn::RelayoutOp>();
     Type to = b.group.outputs().front().getType();
+    auto tensor = cast<RankedTensorType>(to);
+    // What has no layouts is copied as it lies.
+    if (cnn::isFixed(to) || (tensor.getRank() != 2 && tensor.getRank() != 4)) {
+      std::vector<Halide::Var> vars = logicalVars(tensor.getRank());
+      std::vector<Halide::Expr> at(vars.begin(), vars.end());
+      Func in = logicalInput(b, op.getX());
+      scheduleLogical(b, b.output(0, vars, in(at)), tensor.getShape());
+      return;
+    }
     b.bind(op.getResult(), [&b, x = op.getX(), to](const Point &p) {
       return b.load(x, p, to);
     });

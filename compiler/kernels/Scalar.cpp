@@ -109,6 +109,8 @@ SmallVector<Expr> scalarRegion(Block &body, ArrayRef<Expr> arguments,
 }
 
 Expr scalarExpr(Operation &op, ArrayRef<Expr> v, bool smooth) {
+  if (Expr whole = wholeExpr(op, v); whole.defined())
+    return whole;
   // The fast forms are f32's.
   smooth |= !v.empty() && v[0].type() == Halide::Float(64);
   return llvm::TypeSwitch<Operation *, Expr>(&op)
@@ -132,9 +134,6 @@ Expr scalarExpr(Operation &op, ArrayRef<Expr> v, bool smooth) {
         return compareExpr(o.getPredicate(), v[0], v[1]);
       })
       .Case([&](arith::SelectOp) { return Halide::select(v[0], v[1], v[2]); })
-      .Case([&](arith::AndIOp) { return v[0] && v[1]; })
-      .Case([&](arith::OrIOp) { return v[0] || v[1]; })
-      .Case([&](arith::XOrIOp) { return v[0] != v[1]; })
       .Case([&](math::ExpOp) { return smooth ? Halide::exp(v[0]) : expExpr(v[0]); })
       .Case([&](math::LogOp) { return Halide::log(v[0]); })
       .Case([&](math::Log1pOp) {

@@ -14,6 +14,8 @@ using namespace halcyon::cnn;
 namespace {
 struct OpenBatch : halcyon::impl::OpenBatchBase<OpenBatch> {
   void runOnOperation() override {
+    if (getOperation()->hasAttr(kFixedAttr))
+      return;
     // One whose batch is open already may have inputs without a batch.
     auto inputs = getOperation().getBody().front().getOps<InputOp>();
     if (llvm::any_of(inputs, [](InputOp input) {

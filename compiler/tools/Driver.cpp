@@ -6,6 +6,8 @@
 #include "compiler/codegen/Link.h"
 #include "compiler/codegen/ProgramTable.h"
 #include "compiler/dsl/Frontend.h"
+#include "compiler/import/onnx/Import.h"
+#include "compiler/import/onnx/Model.h"
 #include "compiler/tune/Schedule.h"
 
 #include "mlir/Parser/Parser.h"
@@ -34,7 +36,7 @@ Subcommand::Subcommand(StringRef name, StringRef summary, int (*run)())
 }
 
 ModelOptions::ModelOptions(cl::SubCommand &sub, bool takesWeights)
-    : model(cl::Positional, cl::Required, cl::desc("model.cnn"), cl::sub(sub)),
+    : model(cl::Positional, cl::Required, cl::desc("model.cnn or model.onnx"), cl::sub(sub)),
       modelName("model", cl::desc("The model of the file, where it has several"),
                 cl::value_desc("name"), cl::sub(sub)),
       weights("weights", cl::desc("A safetensors file, or seed:N for made-up ones"),
@@ -43,6 +45,9 @@ ModelOptions::ModelOptions(cl::SubCommand &sub, bool takesWeights)
           cl::value_desc("name=value"), cl::sub(sub)),
       shape("shape", cl::desc("The shape of an input: image=1,3,320,480"),
             cl::value_desc("input=sizes"), cl::sub(sub)),
+      value("value",
+            cl::desc("The numbers of an ONNX input that decides about shapes"),
+            cl::value_desc("input=file.npy"), cl::sub(sub)),
       target("target", cl::desc("The machine that the program is for"),
              cl::value_desc("name"), cl::init("host"), cl::sub(sub)),
       algorithm("algorithm",
@@ -122,6 +127,10 @@ bool Driver::parse() {
       return fail("--shape takes input=sizes, such as image=1,3,320,480, not '" +
                   text + "'");
   }
+  if (onnx::isOnnxFile(options.model))
+    return parseOnnx(front);
+  if (!options.value.empty())
+    return fail("--value is for models in ONNX");
   if (StringRef(options.model).ends_with(".mlir"))
     module = mlir::parseSourceFile<mlir::ModuleOp>(options.model, &context);
   else
@@ -129,7 +138,30 @@ bool Driver::parse() {
   return static_cast<bool>(module);
 }
 
+bool Driver::parseOnnx(const dsl::FrontendOptions &front) {
+  if (!front.set.empty() || !front.model.empty())
+    return fail("--set and --model are for models in Halcyon's language");
+  onnx::ImportOptions import;
+  import.shapes.insert(front.shapes.begin(), front.shapes.end());
+  for (const std::string &text : options.value) {
+    auto [name, file] = StringRef(text).split('=');
+    std::string error;
+    auto tensor = onnx::readTensorFile(file, error);
+    if (!tensor)
+      return fail("--value " + text + ": " + error);
+    import.values[name.str()] = *tensor;
+  }
+  onnx::Imported imported =
+      onnx::importModel(options.model, context, import, errs());
+  module = std::move(imported.module);
+  weights = std::move(imported.weights);
+  return static_cast<bool>(module);
+}
+
 bool Driver::checkModelWeights() {
+  // An ONNX file has weights of its own; others may take their place.
+  if (weights && options.weights.empty())
+    return true;
   if (options.weights.empty())
     return fail("no weights; give --weights FILE.safetensors, or --weights "
                 "seed:1 to try the network untrained");

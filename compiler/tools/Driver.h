@@ -19,6 +19,10 @@
 
 namespace halcyon {
 
+namespace dsl {
+struct FrontendOptions;
+}
+
 /// A subcommand: a name, its options, and what it does. Registers itself.
 class Subcommand {
 public:
@@ -37,6 +41,7 @@ struct ModelOptions {
   llvm::cl::opt<std::string> weights;
   llvm::cl::list<std::string> set;
   llvm::cl::list<std::string> shape;
+  llvm::cl::list<std::string> value;
   llvm::cl::opt<std::string> target;
   llvm::cl::opt<std::string> algorithm;
   llvm::cl::opt<std::string> precision;
@@ -92,6 +97,7 @@ public:
 private:
   using Phase = void (*)(mlir::OpPassManager &, const PipelineOptions &);
   bool runPhase(Phase phase);
+  bool parseOnnx(const dsl::FrontendOptions &front);
 };
 
 /// Writes "error: message" to stderr; returns false.

@@ -1,6 +1,7 @@
 //===- emit.cpp - halcyon emit: a model for other programs ----------------===//
 
 #include "compiler/emit/Library.h"
+#include "compiler/emit/onnx/Export.h"
 #include "compiler/tools/Driver.h"
 
 using namespace llvm;
@@ -8,7 +9,7 @@ using namespace llvm;
 namespace halcyon {
 
 namespace {
-enum class Output { Library };
+enum class Output { Library, Onnx };
 }
 
 static int emit();
@@ -18,9 +19,10 @@ static ModelOptions model(command.command);
 static cl::opt<Output> kind(
     "for", cl::desc("What to write"), cl::Required, cl::sub(command.command),
     cl::values(clEnumValN(Output::Library, "lib",
-                          "a static library with a C header")));
-static cl::opt<std::string> output("o", cl::desc("The folder to write"),
-                                   cl::value_desc("folder"), cl::Required,
+                          "a static library with a C header"),
+               clEnumValN(Output::Onnx, "onnx", "an ONNX file")));
+static cl::opt<std::string> output("o", cl::desc("The folder or file to write"),
+                                   cl::value_desc("path"), cl::Required,
                                    cl::sub(command.command));
 static cl::opt<bool> force("force", cl::desc("Replace a folder of other files"),
                            cl::sub(command.command));
@@ -31,6 +33,8 @@ static int emit() {
   Driver driver(model);
   if (!driver.findMachine() || !driver.parse() || !driver.checkModelWeights())
     return 1;
+  if (kind == Output::Onnx)
+    return !emitOnnx(*driver.module, *driver.weights, output, errs());
   std::string error;
   OutputFolder folder(output, force, error);
   if (!error.empty())

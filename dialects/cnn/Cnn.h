@@ -53,6 +53,9 @@ bool takesMaxError(mlir::Operation *op);
 /// Its own bound, or else that of the model that it is in, or the default.
 double maxErrorOf(mlir::Operation *op);
 
+/// Of a model all of whose sizes stay as they are: it has no batch to open.
+constexpr llvm::StringLiteral kFixedAttr = "cnn.fixed";
+
 /// What the language asks of a layer: "f32" or "bf16".
 constexpr llvm::StringLiteral kPrecisionAttr = "cnn.precision";
 /// Asks of an operation that stands for a layer what is asked of the layer.

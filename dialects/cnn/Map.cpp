@@ -46,6 +46,9 @@ LogicalResult MapOp::verify() {
       block.mightHaveTerminator() ? block.getTerminator() : nullptr);
   auto fits = [](Type scalar, Value tensor) {
     Type element = tensorOf(tensor).getElementType();
+    // Numbers from 0 on are computed with as their bits.
+    if (auto whole = dyn_cast<IntegerType>(element))
+      return scalar.isSignlessInteger(whole.getWidth());
     return scalar == element || (scalar.isF32() && element.isBF16());
   };
   if (!yield || yield.getNumOperands() != 1 ||
