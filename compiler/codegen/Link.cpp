@@ -68,8 +68,16 @@ static std::string linkerPath() { return besideUs("bin/ld.lld", HALCYON_LLD); }
 
 std::string linkExecutable(const std::vector<std::string> &objects,
                            const Target &target, const std::string &output,
-                           StringRef mainLibrary) {
+                           MainProgram program) {
   auto folders = libraryFolders(target);
+  // The trainer uses what the command line has for pictures and files.
+  static const std::vector<StringRef> mainLibraries[] = {
+      {"libhalcyon_cli.a"},
+      {"libhalcyon_measure.a"},
+      {"libhalcyon_train.a", "libhalcyon_cli.a"}};
+  std::vector<StringRef> libraries = mainLibraries[unsigned(program)];
+  libraries.push_back("libhalcyon_runtime.a");
+  bool cxx = program == MainProgram::Train;
   std::string missing;
   auto need = [&](StringRef name) {
     std::string path = findIn(folders, name);
@@ -81,9 +89,17 @@ std::string linkExecutable(const std::vector<std::string> &objects,
   std::string libc = need("libc.so");
   std::vector<std::string> images = {need("libpng.a"), need("libjpeg.a"),
                                      need("libz.a")};
+  std::vector<std::string> language;
+  if (cxx) {
+    folders.insert(folders.begin(), HALCYON_CXX_FOLDER);
+    for (StringRef name : {"crtbeginS.o", "crtendS.o", "libstdc++.a", "libgcc_eh.a",
+                           "libgcc.a"})
+      language.push_back(need(name));
+  }
   if (!missing.empty())
     return "linking needs " + missing +
-           " (Debian: libc6-dev libpng-dev libjpeg62-turbo-dev zlib1g-dev)";
+           " (Debian: libc6-dev libpng-dev libjpeg62-turbo-dev zlib1g-dev" +
+           (cxx ? " libstdc++-12-dev)" : ")");
   bool arm = StringRef(target.triple).starts_with("aarch64");
   std::string temporary = output + ".tmp" + std::to_string(getpid());
   std::vector<std::string> command = {
@@ -91,15 +107,22 @@ std::string linkExecutable(const std::vector<std::string> &objects,
       "-z", "noexecstack", "--dynamic-linker",
       arm ? "/lib/ld-linux-aarch64.so.1" : "/lib64/ld-linux-x86-64.so.2",
       "-o", temporary, start, begin};
+  if (cxx)
+    command.insert(command.end(), {language[0], "--eh-frame-hdr"});
   for (const std::string &folder : folders)
     command.push_back("-L" + folder);
   command.insert(command.end(), objects.begin(), objects.end());
-  for (StringRef name : {mainLibrary, StringRef("libhalcyon_runtime.a")})
+  for (StringRef name : libraries)
     command.push_back(besideUs("lib/" + name.str(),
                                std::string(HALCYON_RUNTIME_FOLDER) + "/" +
                                    name.str()));
   command.insert(command.end(), images.begin(), images.end());
-  command.insert(command.end(), {"-lm", "-lc", "-lpthread", end});
+  if (cxx)
+    command.push_back(language[2]);
+  command.insert(command.end(), {"-lm", "-lc", "-lpthread"});
+  if (cxx)
+    command.insert(command.end(), {language[3], language[4], "-lc", language[1]});
+  command.push_back(end);
   std::string error = runTool(command);
   if (error.empty() && rename(temporary.c_str(), output.c_str()) != 0)
     error = "can't write " + output + ": " + strerror(errno);

@@ -12,12 +12,18 @@
 
 namespace halcyon {
 
-/// Links a stand-alone executable from objects, the runtime and the library
-/// with its main program: the command line, if nothing else is said. Written
-/// whole or not at all. Returns what went wrong, or nothing.
+/// Whose main program an executable has.
+enum class MainProgram {
+  CommandLine, ///< runs the model
+  Measure,     ///< times kernels, for the tuner
+  Train        ///< trains the model
+};
+
+/// Links a stand-alone executable from objects, the runtime and a main
+/// program. Written whole or not at all. Returns what went wrong, or nothing.
 std::string linkExecutable(const std::vector<std::string> &objects,
                            const Target &target, const std::string &output,
-                           llvm::StringRef mainLibrary = "libhalcyon_cli.a");
+                           MainProgram program = MainProgram::CommandLine);
 
 /// A symbol of the objects or the runtime, and what a library calls it.
 struct ExportedSymbol {

@@ -3,6 +3,7 @@
 #include "ElaborateTrain.h"
 
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 
 #include <cmath>
@@ -216,6 +217,8 @@ mlir::Attribute TrainElaborator::argument(const SettingFamily &family,
     llvm::SmallString<128> path(
         llvm::sys::path::parent_path(training.file->path));
     llvm::sys::path::append(path, value.asText());
+    // The program that trains may run anywhere.
+    llvm::sys::fs::make_absolute(path);
     return text(path);
   }
   case Kind::Whole:

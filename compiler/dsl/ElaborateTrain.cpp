@@ -42,6 +42,7 @@ void TrainElaborator::run() {
   }
   checkMissing();
   entries["inputs"] = describeInputs();
+  entries["name"] = text(training.name.text);
   std::vector<StringRef> names;
   for (const auto &entry : entries)
     names.push_back(entry.first());

@@ -5,6 +5,7 @@
 #include "compiler/codegen/EmbedWeights.h"
 #include "compiler/codegen/Link.h"
 #include "compiler/codegen/ProgramTable.h"
+#include "compiler/codegen/TrainerTable.h"
 #include "compiler/dsl/Frontend.h"
 #include "compiler/import/onnx/Import.h"
 #include "compiler/import/onnx/Model.h"
@@ -12,8 +13,10 @@
 
 #include "mlir/Parser/Parser.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FileUtilities.h"
+#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Program.h"
 #include "llvm/Support/xxhash.h"
@@ -135,7 +138,12 @@ bool Driver::parse() {
     module = mlir::parseSourceFile<mlir::ModuleOp>(options.model, &context);
   else
     module = dsl::compileModelFile(options.model, context, front, errs());
-  return static_cast<bool>(module);
+  if (!module || !train)
+    return static_cast<bool>(module);
+  for (auto model : module->getOps<cnn::ModelOp>())
+    if (mlir::Attribute how = model->getAttr(cnn::kTrainAttr))
+      plan = std::move(*planOf(how).getAsObject());
+  return !plan.empty() || fail(options.model + " says nothing of training");
 }
 
 bool Driver::parseOnnx(const dsl::FrontendOptions &front) {
@@ -185,6 +193,8 @@ bool Driver::runPhase(Phase phase) {
                              /*printModuleScope=*/true);
   return mlir::succeeded(manager.run(*module));
 }
+
+bool Driver::differentiate() { return runPhase(buildTrainingPipeline); }
 
 bool Driver::optimize() { return runPhase(buildGraphPipeline); }
 
@@ -299,6 +309,64 @@ bool Driver::makeProgram(const ProgramOptions &how) {
     return fail("can't write " + how.output + ": " + strerror(errno));
   remover.releaseFile();
   return true;
+}
+
+bool Driver::makeTrainer(const ProgramOptions &how) {
+  ProgramObjects objects;
+  auto temporary = [&](StringRef name) {
+    objects.paths.push_back(how.output + "." + name.str() + ".tmp" +
+                            std::to_string(getpid()) + ".o");
+    objects.temporaries.push_back(objects.paths.back());
+    return objects.paths.back();
+  };
+  auto compile = [&](mlir::ModuleOp table, StringRef name) {
+    std::string error, bytes = compileHostModule(table, target, error);
+    if (bytes.empty())
+      return fail(error);
+    std::string path = temporary(name);
+    return writeWhole(path, bytes) ||
+           fail("can't write " + path + ": " + strerror(errno));
+  };
+  auto symbolOf = [](StringRef name) { return "halcyon_program_" + name.str(); };
+  StringSet<> linked;
+  for (StringRef name : {"step", "eval"}) {
+    auto exec = module->lookupSymbol<exec::ProgramOp>(name);
+    if (!exec)
+      return fail("the training has no program '" + name + "'");
+    ProgramTableOptions table;
+    table.symbol = symbolOf(name);
+    table.embedWeights = false;
+    auto kernels = compileKernels(exec, target, how.kernels, {}, errs());
+    if (mlir::failed(kernels))
+      return false;
+    // Equal kernels of both are one.
+    for (const CompiledKernel &kernel : *kernels)
+      if (linked.insert(kernel.path).second)
+        objects.paths.push_back(kernel.path);
+    if (!compile(*buildProgramTable(exec, target, table), name))
+      return false;
+  }
+  std::string text = formatv("{0}", json::Value(json::Object(plan)));
+  if (!compile(*buildTrainerTable(&context, symbolOf("step"), symbolOf("eval"), text),
+               "trainer"))
+    return false;
+  std::string error =
+      linkExecutable(objects.paths, target, how.output, MainProgram::Train);
+  return error.empty() || fail(error);
+}
+
+bool checkWritable(StringRef path) {
+  StringRef folder = sys::path::parent_path(path);
+  std::string why;
+  if (sys::fs::is_directory(path))
+    why = "it is a folder";
+  else if (isSpecialFile(path.str()))
+    why = "it is a device or a pipe";
+  else if (!folder.empty() && !sys::fs::is_directory(folder))
+    why = "there is no folder " + folder.str();
+  else if (access(folder.empty() ? "." : folder.str().c_str(), W_OK) != 0)
+    why = strerror(errno);
+  return why.empty() || fail("can't write " + path + ": " + why);
 }
 
 int runProgram(const ModelOptions &options, std::vector<std::string> args) {

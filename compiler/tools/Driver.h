@@ -13,6 +13,7 @@
 #include "mlir/IR/MLIRContext.h"
 #include "mlir/IR/OwningOpRef.h"
 #include "llvm/Support/CommandLine.h"
+#include "llvm/Support/JSON.h"
 
 #include <string>
 #include <vector>
@@ -77,6 +78,7 @@ public:
   bool findMachine();
   bool parse();     ///< the file to `module`, in the cnn dialect
   bool checkModelWeights();
+  bool differentiate(); ///< a model that is trained to `step` and `eval`
   bool optimize();  ///< groups operations into kernels
   bool chooseKernels(); ///< algorithms and layouts
   bool lower();     ///< to exec
@@ -85,6 +87,8 @@ public:
   bool makeObjects(const ProgramOptions &options, WeightsObject weightsObject,
                    ProgramObjects &objects);
   bool makeProgram(const ProgramOptions &options);
+  /// The program that trains, of `step` and `eval`.
+  bool makeTrainer(const ProgramOptions &options);
 
   const ModelOptions &options;
   mlir::MLIRContext context;
@@ -93,6 +97,7 @@ public:
   mlir::OwningOpRef<mlir::ModuleOp> module;
   bool printAfterAll = false;
   bool train = false; ///< parse how the model is trained, too
+  llvm::json::Object plan; ///< of the training, once parsed
 
 private:
   using Phase = void (*)(mlir::OpPassManager &, const PipelineOptions &);
@@ -102,6 +107,9 @@ private:
 
 /// Writes "error: message" to stderr; returns false.
 bool fail(const llvm::Twine &message);
+
+/// Says early that a file can't be made, before anything takes long.
+bool checkWritable(llvm::StringRef path);
 
 /// Makes the program of a model in a temporary file and runs it with `args`.
 /// Returns its exit status.

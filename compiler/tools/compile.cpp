@@ -3,6 +3,7 @@
 #include "compiler/dsl/Frontend.h"
 #include "compiler/codegen/Cache.h"
 #include "compiler/tools/Driver.h"
+#include "compiler/tools/Fetch.h"
 
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -69,34 +70,21 @@ static bool emitKernels(Driver &driver, KernelOutput kind) {
   options.output = kind;
   options.jobs = jobs;
   options.asserts = checks;
-  auto kernels =
-      compileKernels(driver.program(), driver.target, options, {}, errs());
-  if (mlir::failed(kernels))
-    return false;
   std::string text;
-  for (CompiledKernel &kernel : *kernels) {
-    auto file = MemoryBuffer::getFile(kernel.path);
-    if (!file)
-      return fail("can't read " + kernel.path);
-    text += "// kernel " + kernel.kernel.getSymName().str() + "\n";
-    text += (*file)->getBuffer();
+  // A training has two programs.
+  for (auto program : driver.module->getOps<exec::ProgramOp>()) {
+    auto kernels = compileKernels(program, driver.target, options, {}, errs());
+    if (mlir::failed(kernels))
+      return false;
+    for (CompiledKernel &kernel : *kernels) {
+      auto file = MemoryBuffer::getFile(kernel.path);
+      if (!file)
+        return fail("can't read " + kernel.path);
+      text += "// kernel " + kernel.kernel.getSymName().str() + "\n";
+      text += (*file)->getBuffer();
+    }
   }
   return writeText(text);
-}
-
-/// Says early that a file can't be made, before anything takes long.
-static bool checkWritable(StringRef path) {
-  StringRef folder = sys::path::parent_path(path);
-  std::string why;
-  if (sys::fs::is_directory(path))
-    why = "it is a folder";
-  else if (isSpecialFile(path.str()))
-    why = "it is a device or a pipe";
-  else if (!folder.empty() && !sys::fs::is_directory(folder))
-    why = "there is no folder " + folder.str();
-  else if (access(folder.empty() ? "." : folder.str().c_str(), W_OK) != 0)
-    why = strerror(errno);
-  return why.empty() || fail("can't write " + path + ": " + why);
 }
 
 static bool emitModule(Driver &driver) {
@@ -122,7 +110,8 @@ int compile() {
   if (stage == Stage::Cnn)
     return !emitModule(driver);
   std::string program =
-      output.empty() ? sys::path::stem(model.model).str() : output;
+      !output.empty() ? output
+                      : sys::path::stem(model.model).str() + (train ? "-train" : "");
   if (stage == Stage::Program) {
     if (program == "-")
       return !fail("a program can't be written to the terminal; give -o FILE");
@@ -131,9 +120,14 @@ int compile() {
       return 1;
   }
   // Weights are looked at before anything takes long.
-  if ((stage == Stage::Program || !model.weights.empty()) &&
-      !driver.checkModelWeights())
+  if (train) {
+    bool needsData = stage == Stage::Program;
+    if ((needsData && !fetchData(driver.plan)) || !driver.differentiate())
+      return 1;
+  } else if ((stage == Stage::Program || !model.weights.empty()) &&
+             !driver.checkModelWeights()) {
     return 1;
+  }
   if (!driver.optimize())
     return 1;
   if (stage == Stage::Graph)
@@ -159,7 +153,7 @@ int compile() {
   how.kernels.asserts = checks;
   how.kernels.useCache = !noCache;
   how.kernels.progress = true;
-  return !driver.makeProgram(how);
+  return !(train ? driver.makeTrainer(how) : driver.makeProgram(how));
 }
 } // namespace
 

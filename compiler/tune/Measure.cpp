@@ -138,8 +138,7 @@ bool Measurer::build(std::string &error) {
     error = "can't write " + objects.back() + ": " + strerror(errno);
     return false;
   }
-  error = linkExecutable(objects, options.target, executable,
-                         "libhalcyon_measure.a");
+  error = linkExecutable(objects, options.target, executable, MainProgram::Measure);
   return error.empty() && start(error);
 }
 

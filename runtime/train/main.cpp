@@ -100,7 +100,8 @@ static Arguments parse(int count, char **values, const std::string &folder) {
 int main(int count, char **values) {
   const halcyon_trainer &trainer = halcyon_trainer_main;
   const char *slash = strrchr(values[0], '/'), *name = slash ? slash + 1 : values[0];
-  std::string folder = std::string(trainer.step->name) + "-run";
+  Json plan = Json::parse(trainer.plan, nullptr, false);
+  std::string folder = plan.value("name", "training") + "-run";
   for (int i = 1; i < count; ++i)
     if (!strcmp(values[i], "--help") || !strcmp(values[i], "-h")) {
       printf(usage, name, folder.c_str());
