@@ -89,6 +89,7 @@ def suites(slow):
         Suite("random", [*REFERENCE, "--random", "24"], minutes=20),
         Suite("networks-forced", [*REFERENCE, "--networks", "all", "--algorithm", CONVOLUTIONS], minutes=40),
         Suite("digits", [PYTHON, ROOT / "test" / "execute" / "digits.py"], minutes=10),
+        Suite("training", [PYTHON, ROOT / "test" / "train" / "run_training.py"], minutes=15),
     ]
     if slow:
         sanitized = BUILD / "sanitize"
@@ -96,6 +97,7 @@ def suites(slow):
                         minutes=120) for test in tests]
         found += [
             Suite("layers-forced", [*REFERENCE, "--quiet", "--algorithm", ALGORITHMS], minutes=120),
+            Suite("training-whole", [PYTHON, ROOT / "test" / "train" / "run_training.py", "--whole"], minutes=60),
             Suite("networks-batch", [*REFERENCE, "--networks", "all", "--batch", "3", "--algorithm", ALGORITHMS], minutes=240),
             Suite("sanitize", ["sh", "-ec", f"cd '{ROOT}'; '{CMAKE}' --preset sanitize; '{CMAKE}' --build '{sanitized}'; "
                                f"'{LIT}' -v --timeout 1800 '{sanitized / 'test'}'"], lit, 120),

@@ -41,6 +41,7 @@ void TrainElaborator::run() {
                "accuracy(logits, label)"});
   }
   checkMissing();
+  findLastNorms();
   entries["inputs"] = describeInputs();
   entries["name"] = text(training.name.text);
   std::vector<StringRef> names;
@@ -119,9 +120,16 @@ bool TrainElaborator::only(const ClauseStmt &clause, const Twine &what) {
 void TrainElaborator::data(const ClauseStmt &clause) {
   if (!only(clause, "a source, such as images(\"train/\") -> flip(0.5)"))
     return;
-  if (mlir::Attribute made =
-          chain(sources(), augmentations(), *clause.items[0].value))
-    entries[clause.keyword.text] = made;
+  mlir::ArrayAttr made = chain(sources(), augmentations(), *clause.items[0].value);
+  if (!made)
+    return;
+  entries[clause.keyword.text] = made;
+  for (auto call : made.getAsRange<mlir::DictionaryAttr>()) {
+    StringRef name = call.getAs<mlir::StringAttr>("call");
+    mixes |= clause.keyword.text == "data" && (name == "mixup" || name == "cutmix");
+  }
+  if (mixes && seen.contains("loss"))
+    e.error(clause.keyword.range, "data that are mixed come before the loss");
 }
 
 void TrainElaborator::number(const ClauseStmt &clause) {
@@ -175,115 +183,6 @@ mlir::Attribute TrainElaborator::describeInputs() {
          {"type", mlir::TypeAttr::get(input.getType())},
          {"image", input.getImageAttr()}}));
   return builder.getArrayAttr(inputs);
-}
-
-//===----------------------------------------------------------------------===//
-// Loss and metrics
-//===----------------------------------------------------------------------===//
-
-void TrainElaborator::loss(const ClauseStmt &clause) {
-  if (!only(clause, "what training makes small"))
-    return;
-  const Expr &expr = *clause.items[0].value;
-  Value value = e.evaluate(expr);
-  if (value.isPoison())
-    return;
-  if (!value.isTensor()) {
-    e.error(expr.range, "the loss is a tensor, not " + kindText(value));
-    return;
-  }
-  auto type = mlir::cast<mlir::RankedTensorType>(value.asMlir().getType());
-  bool single = llvm::all_of(
-      type.getShape().drop_front(type.getRank() > 0 && type.isDynamicDim(0)),
-      [](int64_t size) { return size == 1; });
-  if (!single || !type.getElementType().isF32()) {
-    e.error(expr.range, "the loss is one number per image or one in all, and " +
-                            e.describe(value));
-    return;
-  }
-  lossValue = value;
-  cnn::OutputOp::create(builder, e.location(expr.range, "loss"), value.asMlir(),
-                        builder.getStringAttr("loss"), nullptr);
-}
-
-void TrainElaborator::metrics(const ClauseStmt &clause) {
-  llvm::SmallVector<mlir::Attribute> made;
-  llvm::StringMap<std::string> outputs;
-  auto outputOf = [&](mlir::Value tensor, SMRange where) {
-    for (mlir::Operation *user : tensor.getUsers())
-      if (auto output = llvm::dyn_cast<cnn::OutputOp>(user))
-        return output.getName().str();
-    std::string name = ("metric." + Twine(made.size())).str();
-    cnn::OutputOp::create(builder, e.location(where, name), tensor,
-                          builder.getStringAttr(name), nullptr);
-    return name;
-  };
-  for (const Argument &item : clause.items) {
-    auto *call = llvm::dyn_cast<CallExpr>(item.value);
-    auto *callee = llvm::dyn_cast_or_null<NameExpr>(call ? call->callee : nullptr);
-    std::string name = item.name.text.str();
-    if (name.empty() && callee)
-      name = callee->name.str();
-    if (name.empty() || name == "loss" || llvm::is_contained(metricNames, name)) {
-      e.error(item.value->range,
-              name.empty() || name == "loss"
-                  ? Twine("a metric has a name of its own")
-                  : "there already is a metric '" + name + "'",
-              {"write: metrics top1 = accuracy(logits, label)"});
-      continue;
-    }
-    metricNames.push_back(name);
-    // An op or a block of the user's own comes first, as everywhere.
-    bool counted = callee && dsl::metrics().find(callee->name) &&
-                   e.lookup(callee->name).kind() != ValueKind::Callable;
-    if (!counted) {
-      Value value = e.evaluate(*item.value);
-      if (value.isPoison())
-        continue;
-      if (!value.isTensor()) {
-        e.error(item.value->range, "a metric is made of tensors, and this is " +
-                                       kindText(value));
-        continue;
-      }
-      made.push_back(dictionary(
-          {{"name", text(name)},
-           {"call", text("mean")},
-           {"value", text(outputOf(value.asMlir(), item.value->range))}}));
-      continue;
-    }
-    std::vector<std::string> ports;
-    for (size_t i = 0; i < 2 && i < call->args.size(); ++i) {
-      Value value = e.evaluate(*call->args[i].value);
-      if (value.isPoison())
-        break;
-      cnn::InputOp input;
-      if (value.isTensor())
-        input = value.asMlir().getDefiningOp<cnn::InputOp>();
-      if (!value.isTensor() || (i == 1 && !input)) {
-        e.error(call->args[i].value->range,
-                i == 1 ? "the second argument is what data yield: label or mask"
-                       : "the first argument is a tensor, not " + kindText(value));
-        break;
-      }
-      ports.push_back(i == 1 ? input.getName().str()
-                             : outputOf(value.asMlir(), call->args[i].value->range));
-    }
-    if (call->args.size() < 2)
-      e.error(callee->range, "'" + callee->name +
-                                 "' takes what the model says and what is right",
-              {"write: " + callee->name.str() + "(logits, label)"});
-    if (ports.size() != 2)
-      continue;
-    mlir::DictionaryAttr how = setting(dsl::metrics(), *call, 2);
-    if (!how)
-      continue;
-    llvm::SmallVector<std::pair<StringRef, mlir::Attribute>> items = {
-        {"name", text(name)}, {"value", text(ports[0])}, {"right", text(ports[1])}};
-    for (mlir::NamedAttribute entry : how)
-      items.push_back({entry.getName(), entry.getValue()});
-    made.push_back(dictionary(items));
-  }
-  entries["metrics"] = builder.getArrayAttr(made);
 }
 
 //===----------------------------------------------------------------------===//
@@ -507,6 +406,42 @@ void TrainElaborator::from(const ClauseStmt &clause) {
   if (path)
     entries["from"] =
         dictionary({{"path", path}, {"except", builder.getArrayAttr(except)}});
+}
+
+/// The norms whose results are added to a shortcut: with zeros there a block
+/// begins as the identity. Of two norms, that of the longer way.
+void TrainElaborator::findLastNorms() {
+  bool asked = false;
+  if (auto init = llvm::dyn_cast_or_null<mlir::ArrayAttr>(entries["init"]))
+    for (auto call : init.getAsRange<mlir::DictionaryAttr>())
+      asked |= call.getAs<mlir::StringAttr>("call") == "zero_last_norm";
+  if (!asked) {
+    if (!entries["init"])
+      entries.erase("init");
+    return;
+  }
+  llvm::DenseMap<mlir::Value, unsigned> depths;
+  llvm::SmallVector<mlir::Attribute> names;
+  for (mlir::Operation &op : model.getBody().front()) {
+    unsigned depth = 0;
+    for (mlir::Value operand : op.getOperands())
+      depth = std::max(depth, depths.lookup(operand) + 1);
+    for (mlir::Value result : op.getResults())
+      depths[result] = depth;
+    auto map = llvm::dyn_cast<cnn::MapOp>(op);
+    if (!map || map.getInputs().size() < 2 ||
+        map.getBody().getOps<mlir::arith::AddFOp>().empty())
+      continue;
+    cnn::BatchNormOp last;
+    for (mlir::Value input : map.getInputs())
+      if (auto norm = input.getDefiningOp<cnn::BatchNormOp>())
+        if (!last || depths[input] > depths[last.getResult()])
+          last = norm;
+    auto weight = last ? last.getWeight().getDefiningOp<cnn::WeightOp>() : nullptr;
+    if (weight)
+      names.push_back(text(weight.getName()));
+  }
+  entries["last_norms"] = builder.getArrayAttr(names);
 }
 
 void TrainElaborator::checkMissing() {

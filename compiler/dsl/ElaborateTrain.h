@@ -47,6 +47,8 @@ private:
   void from(const ClauseStmt &clause);
   void list(const ClauseStmt &clause);
   void precision(const ClauseStmt &clause);
+  Value mixedLoss(const Expr &expr, const Value &loss);
+  void findLastNorms();
   void checkMissing();
   mlir::Attribute describeInputs();
 
@@ -94,7 +96,7 @@ private:
   std::vector<const ClauseStmt *> aboutParts; ///< for when all weights exist
   std::vector<std::string> metricNames;
   std::vector<std::pair<llvm::SMRange, std::string>> namedMetrics;
-  Value lossValue;
+  bool mixes = false; ///< images of a batch, and so their losses
 };
 
 } // namespace halcyon::dsl

@@ -282,7 +282,12 @@ void Loader::put(const Sample &made, const Raw &raw, Batch &batch,
         for (size_t i = 0; i < count; ++i)
           tensor.set(at + i, double(values[i]));
     };
-    bool isLabel = input.name == "label";
+    // Not mixed, until it is.
+    if (input.name == "label.share") {
+      tensor.set(at, 1);
+      continue;
+    }
+    bool isLabel = input.name == "label" || input.name == "label.mixed";
     if (isLabel && count == 1 && raw.target.size() <= 1)
       tensor.set(at, raw.target.empty() ? sample.label : raw.target[0]);
     else if (input.name == "mask")

@@ -192,7 +192,10 @@ void Trainer::takeStep(Batch &batch, Sums &sums) {
     ++place.epoch;
   }
   average();
-  log->entry({{"step", place.step}, {"loss", loss}, {"rate", currentRate}});
+  Json line = {{"step", place.step}, {"loss", loss}, {"rate", currentRate}};
+  if (auto norm = outputs.find("train.norm"); norm != outputs.end())
+    line["norm"] = norm->second.at(0);
+  log->entry(line);
 }
 
 Standing Trainer::standing(const Sums &sums) const {
@@ -248,6 +251,7 @@ bool Trainer::endEpoch(const Sums &sums, double seconds) {
       if (Json table = metric->table(); table.is_array())
         line["table " + metric->name] = table;
   }
+  line["weights"] = reviewWeights();
   log->entry(line);
   log->epoch(trained, validated ? &*validated : nullptr, seconds);
   const Standing &judged = validated ? *validated : trained;
@@ -352,6 +356,7 @@ bool Trainer::run() {
     goesOn = endEpoch(sums, now() - begun) && place.epoch < epochs;
   }
   saveWeights("last.safetensors");
+  reviewPictures();
   log->say("weights are in " + file("last.safetensors") +
            (place.anyKept ? " and " + file("best.safetensors") : ""));
   return true;

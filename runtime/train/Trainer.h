@@ -71,7 +71,11 @@ private:
   void saveWeights(const std::string &name);
   void loadState();
   std::string file(const std::string &name) const { return options.folder + "/" + name; }
-  Json worst(const Batch &batch, const Tensors &outputs) const;
+
+  // For the report (Review.cpp).
+  Json reviewWeights();
+  void reviewPictures();
+  Json worstOf(Loader &images);
 
   TrainerOptions options;
   Json plan;
@@ -81,7 +85,7 @@ private:
   std::unique_ptr<Loader> loader, validationLoader;
   std::vector<std::unique_ptr<Metric>> metrics;
   std::unique_ptr<Rate> rate;
-  Tensors averages;
+  Tensors averages, previous; ///< previous: weights of the epoch before
   uint32_t batchSize;
   uint64_t epochs;
   Place place;
