@@ -2,6 +2,8 @@
 
 #include "Model.h"
 
+#include <algorithm>
+
 namespace halcyon::train {
 
 static std::string nameOf(const halcyon_program &program, const halcyon_port &port) {
@@ -168,6 +170,24 @@ const Tensors &Model::evaluate(const Batch &batch, const Tensors *others) {
 uint64_t Model::stepBytes(uint32_t images) const {
   const halcyon_program &program = *trainer.step;
   return program.arena_bytes * images + program.fixed_bytes;
+}
+
+void Model::printProfile() const {
+  std::vector<halcyon_call_profile> calls(halcyon_session_num_calls(stepper.session));
+  double total = 0;
+  for (uint32_t i = 0; i < calls.size(); ++i) {
+    halcyon_session_profile(stepper.session, i, &calls[i]);
+    if (calls[i].runs)
+      total += calls[i].total_ms /= double(calls[i].runs);
+  }
+  std::sort(calls.begin(), calls.end(), [](const auto &a, const auto &b) {
+    return a.total_ms > b.total_ms;
+  });
+  for (const halcyon_call_profile &call : calls)
+    printf("%10.3f ms %5.1f %%  %-20s %s, line %u\n", call.total_ms,
+           total > 0 ? 100 * call.total_ms / total : 0, call.algorithm, call.layer,
+           call.line);
+  printf("%10.3f ms a step\n", total);
 }
 
 } // namespace halcyon::train

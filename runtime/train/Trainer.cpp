@@ -341,6 +341,9 @@ bool Trainer::run() {
           saveState();
         }
       }
+      // The first step finds its memory cold.
+      if (options.profile && place.step == firstStep + 1)
+        model.startProfile();
       bool enough = options.steps && place.step >= options.steps;
       if (interrupted || enough) {
         saveState();
@@ -348,6 +351,8 @@ bool Trainer::run() {
         if (interrupted)
           log->say("interrupted at step " + std::to_string(place.step) +
                    "; --resume goes on from there");
+        if (options.profile)
+          model.printProfile();
         return !interrupted;
       }
       if (now() - lastSaved > secondsBetweenStates)

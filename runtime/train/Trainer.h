@@ -20,7 +20,7 @@ struct TrainerOptions {
   uint64_t steps = 0;   ///< ends after so many, if not 0
   uint32_t threads = 0, dataThreads = 2;
   int64_t epochs = 0, batch = 0; ///< 0: the plan's
-  bool resume = false, quiet = false;
+  bool resume = false, quiet = false, profile = false;
 };
 
 class Trainer {

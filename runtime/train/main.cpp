@@ -22,6 +22,7 @@ static const char *const usage =
     "  --data-threads N   that prepare batches (2)\n"
     "  --find-rate        try rates, and say which are worth taking\n"
     "  --find-batch       time steps of growing batches\n"
+    "  --profile          time the kernels of a step; with --steps\n"
     "  --plan             how the model is trained, as JSON\n"
     "  --quiet            say nothing but what went wrong\n";
 
@@ -85,6 +86,8 @@ static Arguments parse(int count, char **values, const std::string &folder) {
       o.dataThreads = uint32_t(number(1, 256));
     else if (word == "--quiet")
       o.quiet = true;
+    else if (word == "--profile")
+      o.profile = true;
     else if (word == "--find-rate")
       result.what = Arguments::FindRate;
     else if (word == "--find-batch")
