@@ -110,16 +110,16 @@ static Func defineGlobalMaxPool(Operation *op, ArrayRef<LogicalTensor> in,
   Func f("global_maxpool"), place("place");
   Var x("x"), y("y"), c("c"), n("n");
   RDom r({{0, in[0].sizes[0]}, {0, in[0].sizes[1]}}, "r");
-  // Where the first maximum stands: an index has no derivative.
-  place(c, n) = Tuple(0, 0, in[0].func(0, 0, c, n));
-  Expr value = in[0].func(r.x, r.y, c, n);
-  Expr more = value > place(c, n)[2];
-  place(c, n) = Tuple(Halide::select(more, r.x, place(c, n)[0]),
-                      Halide::select(more, r.y, place(c, n)[1]),
-                      Halide::select(more, value, place(c, n)[2]));
-  f(x, y, c, n) =
-      in[0].func(Halide::clamp(place(c, n)[0], 0, in[0].sizes[0] - 1),
-                 Halide::clamp(place(c, n)[1], 0, in[0].sizes[1] - 1), c, n);
+  // Where the first maximum stands: a whole number has no derivative.
+  Expr width = in[0].sizes[0], height = in[0].sizes[1];
+  auto at = [&](Expr index) {
+    return in[0].func(Halide::clamp(index % width, 0, width - 1),
+                      Halide::clamp(index / width, 0, height - 1), c, n);
+  };
+  place(c, n) = 0;
+  place(c, n) = Halide::select(in[0].func(r.x, r.y, c, n) > at(place(c, n)),
+                               r.y * width + r.x, place(c, n));
+  f(x, y, c, n) = at(place(c, n));
   return f;
 }
 
@@ -400,10 +400,9 @@ static Func definePad(Operation *op, ArrayRef<LogicalTensor> in,
     Expr at = i - before;
     switch (pad.getMode()) {
     case cnn::PadMode::reflect:
-      return size == 1 ? Expr(0)
-                       : Halide::clamp(
-                             (size - 1) - Halide::abs((size - 1) - Halide::abs(at)),
-                             0, size - 1);
+      at = Halide::cast<int>(Halide::abs(at));
+      at = (size - 1) - Halide::cast<int>(Halide::abs((size - 1) - at));
+      return Halide::clamp(at, 0, size - 1);
     case cnn::PadMode::circular:
       return at % size;
     default:

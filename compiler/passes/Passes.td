@@ -34,6 +34,10 @@ def SplitTraining : Pass<"cnn-split-training", "::mlir::ModuleOp"> {
     dropout draws from the inputs `train.seed` and `train.step`; the weights to be trained are
     marked `cnn.wrt`.
 
+    `check` makes what gradients are checked with: both behave as in training, in
+    `step` inputs of the model are marked, too, and a model without a loss gets
+    one, the sum of the squares of its outputs.
+
     ```mlir
     cnn.model @net attributes {cnn.train = {...}} {
       %x = cnn.input "image" : tensor<?x3x8x8xf32>
@@ -46,6 +50,24 @@ def SplitTraining : Pass<"cnn-split-training", "::mlir::ModuleOp"> {
       %x = cnn.input "image" : tensor<?x3x8x8xf32>
       %w = cnn.input "param:fc.weight" {cnn.wrt} : tensor<10x192xf32>
       ...
+    ```
+  }];
+  let options = [
+    Option<"check", "check", "bool", "false", "For checking gradients">
+  ];
+}
+
+def Widen : Pass<"cnn-widen", "::halcyon::cnn::ModelOp"> {
+  let summary = "Everything in double precision";
+  let description = [{
+    Tensors and scalars of f32 become f64.
+
+    ```mlir
+    %1 = cnn.flatten %0 : (tensor<?x8x2x2xf32>) -> tensor<?x32xf32>
+    ```
+    becomes
+    ```mlir
+    %1 = cnn.flatten %0 : (tensor<?x8x2x2xf64>) -> tensor<?x32xf64>
     ```
   }];
 }

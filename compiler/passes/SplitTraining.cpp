@@ -61,8 +61,13 @@ static Value approach(OpBuilder &builder, Location loc, Value old, Value value,
 namespace {
 class Splitter {
 public:
-  Splitter(ModelOp model, bool step) : model(model), step(step) {}
+  /// `training`: the model behaves as in training; `marked`: what is
+  /// differentiated by is marked.
+  Splitter(ModelOp model, bool training, bool marked)
+      : model(model), step(training), marked(marked) {}
   void run();
+  void makeLoss();
+  void markInputs();
 
 private:
   void makeInputs();
@@ -70,22 +75,34 @@ private:
   void replaceDropout();
 
   ModelOp model;
-  bool step;
+  bool step, marked;
   llvm::StringSet<> frozen;
 };
 
 struct SplitTraining : halcyon::impl::SplitTrainingBase<SplitTraining> {
+  using SplitTrainingBase::SplitTrainingBase;
+
   void runOnOperation() override {
     SmallVector<ModelOp> models;
     for (auto model : getOperation().getOps<ModelOp>())
-      if (model->hasAttr(kTrainAttr))
+      if (check || model->hasAttr(kTrainAttr))
         models.push_back(model);
     for (ModelOp model : models) {
       OpBuilder builder(model);
       for (StringRef name : {"step", "eval"}) {
         auto made = cast<ModelOp>(builder.clone(*model));
         made.setSymName(name);
-        Splitter(made, name == "step").run();
+        bool step = name == "step";
+        Splitter splitter(made, step || check, step);
+        if (check)
+          splitter.makeLoss();
+        if (check && step)
+          splitter.markInputs();
+        splitter.run();
+        if (check)
+          for (auto rule : llvm::make_early_inc_range(
+                   made.getBody().front().getOps<RuleOp>()))
+            rule.erase();
       }
       model.erase();
     }
@@ -93,9 +110,48 @@ struct SplitTraining : halcyon::impl::SplitTrainingBase<SplitTraining> {
 };
 } // namespace
 
+/// The sum of the squares of all outputs, unless there is a loss.
+void Splitter::makeLoss() {
+  OpBuilder builder = OpBuilder::atBlockEnd(&model.getBody().front());
+  Value total;
+  SmallVector<OutputOp> outputs(model.getBody().front().getOps<OutputOp>());
+  for (OutputOp output : outputs)
+    if (output.getName() == "loss")
+      return;
+  for (OutputOp output : outputs) {
+    Location loc = output.getLoc();
+    Type element = tensorOf(output.getValue()).getElementType();
+    if (!isa<FloatType>(element))
+      continue;
+    Value square = makeMap(builder, loc, "square", {output.getValue()},
+                           [&](OpBuilder &b, ValueRange s) -> Value {
+                             return arith::MulFOp::create(b, loc, s[0], s[0]);
+                           });
+    Value sum = SumOp::create(builder, loc,
+                              TypeRange(RankedTensorType::get({1}, element)),
+                              ValueRange(square))
+                    .getResult(0);
+    total = !total ? sum
+                   : makeMap(builder, loc, "add", {total, sum},
+                             [&](OpBuilder &b, ValueRange s) -> Value {
+                               return arith::AddFOp::create(b, loc, s[0], s[1]);
+                             })
+                         .getResult();
+  }
+  if (total)
+    OutputOp::create(builder, total.getLoc(), total, builder.getStringAttr("loss"),
+                     nullptr);
+}
+
+void Splitter::markInputs() {
+  for (auto input : model.getBody().front().getOps<InputOp>())
+    if (isa<FloatType>(tensorOf(input.getResult()).getElementType()))
+      input->setAttr(kWrtAttr, UnitAttr::get(model.getContext()));
+}
+
 void Splitter::run() {
   auto train = model->getAttrOfType<DictionaryAttr>(kTrainAttr);
-  if (auto names = train.getAs<ArrayAttr>("frozen"))
+  if (auto names = train ? train.getAs<ArrayAttr>("frozen") : ArrayAttr())
     for (auto name : names.getAsRange<StringAttr>())
       frozen.insert(name.getValue());
   replaceNorms();
@@ -181,7 +237,7 @@ void Splitter::makeInputs() {
     auto input = InputOp::create(builder, weight.getLoc(), weight.getType(),
                                  builder.getStringAttr("param:" + weight.getName()),
                                  DictionaryAttr());
-    if (step && !weight->hasAttr("cnn.running") &&
+    if (marked && !weight->hasAttr("cnn.running") &&
         !frozen.contains(weight.getName()))
       input->setAttr(kWrtAttr, builder.getUnitAttr());
     weight.replaceAllUsesWith(input.getResult());

@@ -19,6 +19,16 @@ void buildTrainingPipeline(OpPassManager &module,
   model.addPass(createUpdateWeights());
 }
 
+void buildGradientCheckPipeline(OpPassManager &module,
+                                const PipelineOptions &options) {
+  module.addPass(createSplitTraining({/*check=*/true}));
+  OpPassManager &model = module.nest<cnn::ModelOp>();
+  model.addPass(createNormalizePadding());
+  if (!options.single)
+    model.addPass(createWiden());
+  model.addPass(createDifferentiate({options.derived}));
+}
+
 void buildGraphPipeline(OpPassManager &module, const PipelineOptions &options) {
   OpPassManager &model = module.nest<cnn::ModelOp>();
   model.addPass(createOpenBatch());

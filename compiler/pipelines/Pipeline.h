@@ -13,12 +13,17 @@ struct PipelineOptions {
   std::string target = "host"; ///< as findTarget takes it
   std::string algorithm;       ///< taken wherever it applies; empty: by cost
   std::string precision = "f32"; ///< of layers of which the model says nothing
+  bool single = false; ///< gradients are checked in f32, with its kernels
   bool derived = false; ///< every gradient from its layer's algorithm
 };
 
 /// cnn to cnn: a model that trains becomes the models `step` and `eval`.
 void buildTrainingPipeline(mlir::OpPassManager &module,
                            const PipelineOptions &options);
+
+/// cnn to cnn: `step`, which computes gradients in f64, and `eval`, the loss.
+void buildGradientCheckPipeline(mlir::OpPassManager &module,
+                                const PipelineOptions &options);
 
 /// cnn to cnn: one form of padding, norms folded, operations grouped into
 /// kernels, what is stored in bf16.

@@ -181,7 +181,7 @@ bool Driver::checkModelWeights() {
 }
 
 PipelineOptions Driver::pipelineOptions() const {
-  return {options.target, options.algorithm, options.precision};
+  return {options.target, options.algorithm, options.precision, single, derived};
 }
 
 bool Driver::runPhase(Phase phase) {
@@ -195,6 +195,10 @@ bool Driver::runPhase(Phase phase) {
 }
 
 bool Driver::differentiate() { return runPhase(buildTrainingPipeline); }
+
+bool Driver::differentiateForCheck() {
+  return runPhase(buildGradientCheckPipeline);
+}
 
 bool Driver::optimize() { return runPhase(buildGraphPipeline); }
 

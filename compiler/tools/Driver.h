@@ -79,6 +79,7 @@ public:
   bool parse();     ///< the file to `module`, in the cnn dialect
   bool checkModelWeights();
   bool differentiate(); ///< a model that is trained to `step` and `eval`
+  bool differentiateForCheck(); ///< `step` gives gradients, `eval` the loss
   bool optimize();  ///< groups operations into kernels
   bool chooseKernels(); ///< algorithms and layouts
   bool lower();     ///< to exec
@@ -96,6 +97,7 @@ public:
   std::unique_ptr<WeightSource> weights;
   mlir::OwningOpRef<mlir::ModuleOp> module;
   bool printAfterAll = false;
+  bool derived = false, single = false; ///< as PipelineOptions has them
   bool train = false; ///< parse how the model is trained, too
   llvm::json::Object plan; ///< of the training, once parsed
 

@@ -1,5 +1,6 @@
 //===- main.cpp - The command line of a training program ------------------===//
 
+#include "Check.h"
 #include "Trainer.h"
 
 #include <csignal>
@@ -36,7 +37,7 @@ static void interrupt(int) {
 namespace {
 struct Arguments {
   TrainerOptions options;
-  enum { Train, FindRate, FindBatch, Plan } what = Train;
+  enum { Train, FindRate, FindBatch, Plan, CheckGrad } what = Train;
 };
 } // namespace
 
@@ -92,6 +93,8 @@ static Arguments parse(int count, char **values, const std::string &folder) {
       result.what = Arguments::FindRate;
     else if (word == "--find-batch")
       result.what = Arguments::FindBatch;
+    else if (word == "--check-grad")
+      result.what = Arguments::CheckGrad;
     else if (word == "--plan")
       result.what = Arguments::Plan;
     else
@@ -117,6 +120,14 @@ int main(int count, char **values) {
     if (arguments.what == Arguments::Plan) {
       puts(Json::parse(trainer.plan).dump(1).c_str());
       return 0;
+    }
+    if (arguments.what == Arguments::CheckGrad) {
+      CheckOptions check;
+      check.batch = arguments.options.batch ? uint32_t(arguments.options.batch) : 2;
+      check.threads = arguments.options.threads;
+      check.seed = arguments.options.seed;
+      check.weights = arguments.options.weights;
+      return checkGradients(trainer, check) ? 0 : 1;
     }
     struct sigaction action = {};
     action.sa_handler = interrupt;
