@@ -1,18 +1,21 @@
-//===- ConvWinograd.cpp - 3x3 convolution by minimal filtering ------------===//
+//===- ConvWinograd.cpp - Convolution by minimal filtering ----------------===//
 //
-// F(m x m, 3 x 3), m = 2 or 4, of Lavin and Gray, Fast Algorithms for
+// F(m x m, r x s), m = 2 or 4, of Lavin and Gray, Fast Algorithms for
 // Convolutional Neural Networks, 2015:
 //
 //   Y = transpose(A) [ (G g transpose(G)) * (transpose(B) d B) ] A
 //
-// for every m x m tile of outputs, d the (m + 2) x (m + 2) inputs it reads. The
-// sum over channels makes the inner product (m + 2)^2 matrix products, with
-// m^2 * 9 / (m + 2)^2 times fewer multiplications than the definition: 2.25 or
-// 4. Filters are transformed when the program is made.
+// for every m x m tile of outputs, d the (m + r - 1) x (m + s - 1) inputs it
+// reads. The sum over channels makes the inner product so many matrix products,
+// for 3x3 with m^2 * 9 / (m + 2)^2 times fewer multiplications than the
+// definition: 2.25 or 4. Filters are transformed when the program is made. A
+// filter of one row or column is transformed along the other axis alone: tiles
+// are m x 1 or 1 x m then, and 1x7 needs 1.75 or 2.8 times fewer.
 //
 //===----------------------------------------------------------------------===//
 
 #include "compiler/kernels/ConvCommon.h"
+#include "dialects/cnn/Winograd.h"
 
 #include <cmath>
 
@@ -26,24 +29,15 @@ using Halide::Var;
 namespace halcyon {
 namespace {
 
-/// transpose(B) and transpose(A), row by row.
-const float kInput2[] = {1, 0, -1, 0, 0, 1, 1, 0, 0, -1, 1, 0, 0, 1, 0, -1};
-const float kOutput2[] = {1, 1, 1, 0, 0, 1, -1, -1};
-const float kInput4[] = {4, 0,  -5, 0, 1,  0, 0, -4, -4, 1, 1, 0,
-                         0, 4,  -4, -1, 1, 0, 0, -2, -1, 2, 1, 0,
-                         0, 2,  -1, -2, 1, 0, 0, 4,  0, -5, 0, 1};
-const float kOutput4[] = {1, 1, 1, 1, 1, 0, 0, 1, -1, 2, -2, 0,
-                          0, 1, 1, 4, 4, 0, 0, 1, -1, 8, -8, 1};
-
-/// The combinations of `term(0..n-1)` that a matrix of `rows` rows describes,
+/// The combinations of `term(0..n-1)` that the rows of a matrix describe,
 /// chosen by `index`.
-Expr transform(const float *matrix, int rows, int n, Expr index,
+Expr transform(ArrayRef<double> matrix, int n, Expr index,
                llvm::function_ref<Expr(int)> term) {
   std::vector<Expr> values;
-  for (int row = 0; row < rows; ++row) {
+  for (int row = 0, rows = (int)matrix.size() / n; row < rows; ++row) {
     Expr sum;
     for (int i = 0; i < n; ++i) {
-      float factor = matrix[row * n + i];
+      float factor = (float)matrix[row * n + i];
       if (factor == 0)
         continue;
       Expr t = term(i);
@@ -58,8 +52,25 @@ Expr transform(const float *matrix, int rows, int n, Expr index,
     }
     values.push_back(sum);
   }
-  return Halide::mux(index, values);
+  return values.size() == 1 ? values[0] : Halide::mux(index, values);
 }
+
+/// Outputs and products of a tile, across and down.
+struct TileShape {
+  int mx, my, nx, ny;
+
+  TileShape(const ConvShape &s, int m)
+      : mx(s.kw == 1 ? 1 : m), my(s.kh == 1 ? 1 : m),
+        nx(cnn::WinogradAxis::productsOf(m, s.kw)),
+        ny(cnn::WinogradAxis::productsOf(m, s.kh)) {}
+  int products() const { return nx * ny; }
+  /// Tiles of a map of this convolution.
+  int columns(const ConvShape &s) const { return ceilDiv(s.ow, mx); }
+  int rows(const ConvShape &s) const { return ceilDiv(s.oh, my); }
+};
+
+/// More of a tile's vectors would leave the registers in the transforms.
+constexpr int kMostProducts = 64;
 
 /// What a way of cutting the tiles into tasks costs.
 struct Plan {
@@ -71,7 +82,7 @@ struct Plan {
 
 class WinogradConv : public Kernel {
 public:
-  explicit WinogradConv(int m) : m(m), n(m + 2) {}
+  explicit WinogradConv(int m) : m(m) {}
 
   StringRef name() const override { return m == 2 ? "winograd2" : "winograd4"; }
 
@@ -81,9 +92,13 @@ public:
       return false;
     auto conv = group.anchorAs<cnn::ConvOp>();
     ConvShape s = ConvShape::of(conv);
-    if (s.kh != 3 || s.kw != 3 || s.sh != 1 || s.sw != 1 || s.dh != 1 ||
-        s.dw != 1 || s.groups != 1)
-      why = "not 3x3 with stride, dilation and groups of 1";
+    TileShape tile(s, m);
+    if (s.kh * s.kw == 1 || s.sh != 1 || s.sw != 1 || s.dh != 1 || s.dw != 1 ||
+        s.groups != 1)
+      why = "not a window with stride, dilation and groups of 1";
+    else if (std::max(tile.nx, tile.ny) > cnn::WinogradAxis::kMost ||
+             tile.products() > kMostProducts)
+      why = "the window is too large";
     else if (s.c < target.lanes || s.o < target.lanes)
       why = "fewer channels than a vector has lanes";
     else
@@ -95,9 +110,11 @@ public:
                                     const Target &target) const override {
     auto conv = group.anchorAs<cnn::ConvOp>();
     ConvShape s = ConvShape::of(conv);
+    TileShape tile(s, m);
     // Tiles are whole: what they read past the right and the bottom is halo.
-    return {blockedChoice(group, target, conv.getX(),
-                          s.halo(tiles(s.oh) * m, tiles(s.ow) * m))};
+    return {blockedChoice(
+        group, target, conv.getX(),
+        s.halo(tile.rows(s) * tile.my, tile.columns(s) * tile.mx))};
   }
 
   cnn::PackedAttr packing(const Group &group, unsigned input,
@@ -133,12 +150,13 @@ public:
   SmallVector<ScheduleParameter>
   parameters(const Group &group, const Target &target) const override {
     ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
+    TileShape tile(s, m);
     return {{"tile_co", 1, ceilDiv(s.o, target.lanes), {}},
-            {"tile_x", 1, tiles(s.ow), {}},
-            {"tile_y", 1, tiles(s.oh), {}},
+            {"tile_x", 1, tile.columns(s), {}},
+            {"tile_y", 1, tile.rows(s), {}},
             unrollParameter("unroll_ci", target),
-            {"rows", 1, tiles(s.oh), {}},
-            {"columns", 1, tiles(s.ow), {}},
+            {"rows", 1, tile.rows(s), {}},
+            {"columns", 1, tile.columns(s), {}},
             {"phases", 0, 1, {0}, /*flag=*/true},
             {"prefetch", 0, 1, {0, 1}, /*flag=*/true}};
   }
@@ -149,17 +167,20 @@ public:
                                        const Target &target) const override;
 
   // The sums over channels are short; the transform back, which subtracts large
-  // numbers, amplifies what they leave. Measured over 16 to 512 channels of
-  // five kinds of data (test/kernels/ConvErrors.cpp), the error over the root
-  // of the channels is up to 7.5e-8 for m = 2 and 9.0e-7 for m = 4.
+  // numbers, amplifies what they leave. Measured over 16 to 512 channels of five
+  // kinds of data and windows of 3 to 7 (test/kernels/ConvErrors.cpp), the error
+  // over the root of the channels and the amplification is 3.0e-8 to 5.4e-8.
   double error(const Group &group, const Target &) const override {
     auto conv = group.anchorAs<cnn::ConvOp>();
+    ConvShape s = ConvShape::of(conv);
+    double amplification = cnn::WinogradAxis(m, s.kw).amplification() *
+                           cnn::WinogradAxis(m, s.kh).amplification();
     // Filters, and inputs, that are rounded once they are transformed: no
-    // precision asks for that. Simulated on 16 to 256 channels: up to 4.8e-3
-    // and 6.4e-2, whatever their count.
+    // precision asks for that. Simulated on 16 to 256 channels of 3x3: up to
+    // 4.8e-3 for m = 2 and 6.4e-2 for m = 4, whatever their count.
     if (cnn::isBf16(conv.getWeight().getType()))
-      return m == 2 ? 7e-3 : 9e-2;
-    return (m == 2 ? 1.1e-7 : 1.4e-6) * std::sqrt(ConvShape::of(conv).c);
+      return 4.2e-3 * amplification;
+    return 6.5e-8 * amplification * std::sqrt(s.c);
   }
 
   double cost(const Group &group, const Target &target) const override {
@@ -172,13 +193,11 @@ public:
   void build(KernelBuilder &b) const override;
 
 private:
-  int tiles(int size) const { return ceilDiv(size, m); }
   Tile tileOf(const Group &group, const Target &target, int columns,
               int rows) const;
   Plan planOf(const Group &group, const Target &target) const;
 
   const int m; ///< outputs of a tile along an axis
-  const int n; ///< inputs of a tile along an axis
 };
 
 Tile WinogradConv::tileOf(const Group &group, const Target &target, int columns,
@@ -203,12 +222,14 @@ Plan WinogradConv::planOf(const Group &group, const Target &target) const {
   const double outBytes = cnn::elementBytes(group.outputs()[0].getType());
   const double weightBytes = cnn::elementBytes(conv.getWeight().getType());
   const double pairBytes = usesPairs(group, target) ? 2 : 4;
-  const int v = target.lanes, columns = tiles(s.ow), rows = tiles(s.oh);
+  const TileShape shape(s, m);
+  const int v = target.lanes, columns = shape.columns(s), rows = shape.rows(s);
+  const int n2 = shape.products();
   const double c = ceilDiv(s.c, v) * v, o = ceilDiv(s.o, v) * v;
   // Weights were last read in another run: they come from memory, once; after
   // that from L3. Activations were written just before: beyond a few L2 they
   // reach the transforms at about half of memory's rate, for nothing hides it.
-  const double weights = weightBytes * n * n * c * o;
+  const double weights = weightBytes * n2 * c * o;
   const double l3 = target.l2Bandwidth / 2;
   const double cold = weights / target.totalBandwidth;
   const double activations =
@@ -219,17 +240,18 @@ Plan WinogradConv::planOf(const Group &group, const Target &target) const {
   auto consider = [&](int width, int height, bool phases) {
     Tile tile = tileOf(group, target, width, height);
     double count = double(width) * height;
-    double products = 2 * count * n * n * c * o /
+    double products = 2 * count * n2 * c * o /
                       (productFlops(group, target) * tile.efficiency * 0.95);
-    double scratch = count * n * n * (pairBytes * c + 4 * o);
+    double scratch = count * n2 * (pairBytes * c + 4 * o);
     double resident = phases ? scratch / target.cores : scratch;
     double spill = resident > 4 * target.l2     ? 3
                    : resident > 1.5 * target.l2 ? 1.5
                                                 : 1;
     double moves =
         spill * scratch / target.l2Bandwidth +
-        (inBytes * c * (width * m + 2) * (height * m + 2) +
-         outBytes * o * count * m * m) /
+        (inBytes * c * (width * shape.mx + s.kw - 1) *
+             (height * shape.my + s.kh - 1) +
+         outBytes * o * count * shape.mx * shape.my) /
             activationRate;
     double stream = weights > 0.8 * target.l3          ? weights / target.bandwidth
                     : weights + resident > target.l2 ? 0.15 * weights / l3
@@ -256,7 +278,7 @@ bool WinogradConv::holds(const Group &group, const Target &target,
                          cnn::ScheduleAttr schedule, std::string &why) const {
   ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
   auto number = [&](StringRef name) { return (int)schedule.param(name); };
-  const int columns = tiles(s.ow), rows = tiles(s.oh);
+  const int columns = TileShape(s, m).columns(s), rows = TileShape(s, m).rows(s);
   if (number("phases") &&
       (number("rows") != rows || number("columns") != columns))
     why = "with phases(yes) all tiles are computed at once: rows is " +
@@ -273,7 +295,7 @@ bool WinogradConv::holds(const Group &group, const Target &target,
 SmallVector<cnn::ScheduleAttr>
 WinogradConv::space(const Group &group, const Target &target) const {
   ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
-  const int columns = tiles(s.ow), rows = tiles(s.oh);
+  const int columns = TileShape(s, m).columns(s), rows = TileShape(s, m).rows(s);
   const int blocks = ceilDiv(s.o, target.lanes);
   SmallVector<Assignment> plans;
   auto add = [&](int width, int height, bool phases) {
@@ -301,8 +323,9 @@ WinogradConv::space(const Group &group, const Target &target) const {
 void WinogradConv::build(KernelBuilder &b) const {
   auto conv = b.group.anchorAs<cnn::ConvOp>();
   ConvShape s = ConvShape::of(conv);
-  const int v = b.target.lanes, n = this->n, m = this->m;
-  const int columns = tiles(s.ow), allRows = tiles(s.oh);
+  const cnn::WinogradAxis across(m, s.kw), down(m, s.kh);
+  const int v = b.target.lanes, mx = across.m, my = down.m;
+  const int columns = ceilDiv(s.ow, mx), allRows = ceilDiv(s.oh, my);
   const int blocks = ceilDiv(s.o, v);
   cnn::ScheduleAttr defaults = schedule(b.group, b.target);
   const bool phases = param(b, defaults, "phases");
@@ -314,19 +337,17 @@ void WinogradConv::build(KernelBuilder &b) const {
   const int tileX = std::min(param(b, defaults, "tile_x"), width);
   const int tileY = std::min(param(b, defaults, "tile_y"), rows);
   const bool pairs = usesPairs(b.group, b.target);
-  const float *input = m == 2 ? kInput2 : kInput4;
-  const float *output = m == 2 ? kOutput2 : kOutput4;
   Var c = b.c, cb = b.cb, batch = b.n;
   Var tx("tx"), ty("ty"), u("u"), w("w"), y("y"), i("i"), j("j");
   Type type = conv.getResult().getType();
 
   // The algorithm. Columns first, then rows.
   Func inX("input_x"), inT("input_transform");
-  inX(c, u, y, tx, cb, batch) = transform(input, n, n, u, [&](int p) {
-    return b.read(conv.getX(), {c, tx * m + p - s.left, y - s.top, cb, batch});
+  inX(c, u, y, tx, cb, batch) = transform(across.input, across.n, u, [&](int p) {
+    return b.read(conv.getX(), {c, tx * mx + p - s.left, y - s.top, cb, batch});
   });
-  Expr transformed = transform(input, n, n, w, [&](int p) {
-    return inX(c, u, ty * m + p, tx, cb, batch);
+  Expr transformed = transform(down.input, down.n, w, [&](int p) {
+    return inX(c, u, ty * my + p, tx, cb, batch);
   });
   inT(c, tx, ty, u, w, cb, batch) =
       pairs ? b.roundVector(transformed) : transformed;
@@ -344,15 +365,15 @@ void WinogradConv::build(KernelBuilder &b) const {
       Halide::cast<float>(inT(lane, tx, ty, u, w, k[pairs + 1], batch));
   product(c, tx, ty, u, w, cb, batch) = acc(c, tx, ty, u, w, cb, batch);
   Func outX("output_x"), outT("output_transform");
-  outX(c, i, w, tx, ty, cb, batch) = transform(output, m, n, i, [&](int p) {
+  outX(c, i, w, tx, ty, cb, batch) = transform(across.output, across.n, i, [&](int p) {
     return product(c, tx, ty, p, w, cb, batch);
   });
-  outT(c, i, j, tx, ty, cb, batch) = transform(output, m, n, j, [&](int p) {
+  outT(c, i, j, tx, ty, cb, batch) = transform(down.output, down.n, j, [&](int p) {
     return outX(c, i, p, tx, ty, cb, batch);
   });
   Value bias = conv.getBias();
   b.bind(conv.getResult(), [=, &b](const Point &p) {
-    Expr value = outT(p.c, p.x % m, p.y % m, p.x / m, p.y / m, p.cb, p.n);
+    Expr value = outT(p.c, p.x % mx, p.y % my, p.x / mx, p.y / my, p.cb, p.n);
     return bias ? value + b.load(bias, p, type) : value;
   });
   Func out = b.output(0, /*wholeVectors=*/true);
@@ -360,8 +381,8 @@ void WinogradConv::build(KernelBuilder &b) const {
   // The schedule. The last tile of a row or column may overhang the output;
   // only its stores are guarded.
   Var xi("xi"), xo("xo"), xg("xg"), yi("yi"), yo("yo"), yg("yg"), t("t");
-  out.split(b.x, xo, xi, m, TailStrategy::GuardWithIf)
-      .split(b.y, yo, yi, m, TailStrategy::GuardWithIf)
+  out.split(b.x, xo, xi, mx, TailStrategy::GuardWithIf)
+      .split(b.y, yo, yi, my, TailStrategy::GuardWithIf)
       .split(xo, xg, xo, width, TailStrategy::ShiftInwards)
       .split(yo, yg, yo, rows, TailStrategy::ShiftInwards)
       .reorder(c, xi, yi, xo, yo, cb, xg, yg, batch)
@@ -373,23 +394,26 @@ void WinogradConv::build(KernelBuilder &b) const {
   else
     // One code for a tile that two tasks compute.
     out.fuse(xg, yg, t).fuse(t, batch, t).parallel(t).never_partition(t);
+  // Along an axis with one tap there is nothing to do: those stages are inlined.
+  const bool both = mx > 1 && my > 1;
   outT.compute_at(out, xo)
-      .bound_extent(i, m)
-      .bound_extent(j, m)
+      .bound_extent(i, mx)
+      .bound_extent(j, my)
       .reorder(c, j, i)
       .vectorize(c)
       .unroll(i)
       .unroll(j);
-  outX.compute_at(out, xo)
-      .bound_extent(i, m)
-      .reorder(c, i, w)
-      .vectorize(c)
-      .unroll(i)
-      .unroll(w);
+  if (both)
+    outX.compute_at(out, xo)
+        .bound_extent(i, mx)
+        .reorder(c, i, w)
+        .vectorize(c)
+        .unroll(i)
+        .unroll(w);
 
   Var ti("ti"), tyi("tyi"), cbi("cbi"), uw("uw"), cbo("cbo");
   Var group = phases ? xg : t;
-  // A tile's n * n vectors lie one matrix apart: an odd number of cache lines
+  // A tile's vectors lie one matrix apart: an odd number of cache lines
   // in a row of tiles keeps them out of each other's sets.
   const int oddWidth = width | 1;
   product.compute_at(out, group)
@@ -440,12 +464,13 @@ void WinogradConv::build(KernelBuilder &b) const {
       .unroll(u);
   if (phases)
     inT.parallel(cb);
-  inX.compute_at(inT, tx)
-      .reorder_storage(c, u, y, tx, cb, batch)
-      .reorder(c, u, y)
-      .vectorize(c)
-      .unroll(u)
-      .unroll(y);
+  if (both)
+    inX.compute_at(inT, tx)
+        .reorder_storage(c, u, y, tx, cb, batch)
+        .reorder(c, u, y)
+        .vectorize(c)
+        .unroll(u)
+        .unroll(y);
 }
 
 struct Winograd2 : WinogradConv {

@@ -77,7 +77,10 @@ public:
     };
     Expr value;
     if (winograd) {
-      value = transformed(packed.getWinograd(), clamped[2], clamped[3], read);
+      const int m = (int)packed.getWinograd();
+      value = transformed(cnn::WinogradAxis(m, (int)shape[2]),
+                          cnn::WinogradAxis(m, (int)shape[3]), clamped[2],
+                          clamped[3], read);
     } else if (shape.size() > 2) {
       value = read(clamped[2], clamped[3]);
     } else {
@@ -129,19 +132,19 @@ public:
 
 private:
   /// Element (u, v) of G g transpose(G).
-  static Expr transformed(int64_t m, Expr u, Expr v,
+  static Expr transformed(const cnn::WinogradAxis &down,
+                          const cnn::WinogradAxis &across, Expr u, Expr v,
                           llvm::function_ref<Expr(Expr, Expr)> filter) {
-    ArrayRef<double> g = cnn::filterTransform(m);
-    auto factor = [&](Expr row, int tap) {
+    auto factor = [](const cnn::WinogradAxis &axis, Expr row, int tap) -> Expr {
       std::vector<Expr> column;
-      for (int64_t i = 0; i < m + 2; ++i)
-        column.push_back((float)g[i * 3 + tap]);
-      return Halide::mux(row, column);
+      for (int i = 0; i < axis.n; ++i)
+        column.push_back((float)axis.filter[i * axis.r + tap]);
+      return column.size() == 1 ? column[0] : Halide::mux(row, column);
     };
     Expr sum = 0.0f;
-    for (int a = 0; a < 3; ++a)
-      for (int b = 0; b < 3; ++b)
-        sum += factor(u, a) * factor(v, b) * filter(a, b);
+    for (int a = 0; a < down.r; ++a)
+      for (int b = 0; b < across.r; ++b)
+        sum += factor(down, u, a) * factor(across, v, b) * filter(a, b);
     return sum;
   }
 };

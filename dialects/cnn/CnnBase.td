@@ -94,8 +94,8 @@ def Cnn_PackedAttr : Cnn_Attr<"Packed", "packed"> {
     is a whole dimension (`o`, `i`, `h`, `w` are dimensions 0 to 3); a capital
     counts blocks of a dimension, and a number before a lower-case letter gives
     the block: `OIhw16i16o` is O/16 x I/16 x KH x KW x 16 x 16. What a block
-    lacks is zero. With `winograd = m`, the 3x3 filters are stored transformed
-    for output tiles of m x m: h and w are m + 2.
+    lacks is zero. With `winograd = m`, the filters are stored transformed for
+    output tiles of m x m: h and w are m - 1 larger, but where they are 1.
 
     ```mlir
     tensor<64x64x3x3xf32, #cnn.packed<"hwOIi16o", winograd = 4>>

@@ -2,6 +2,7 @@
 
 #include "dialects/cnn/Weights.h"
 #include "dialects/cnn/Support.h"
+#include "dialects/cnn/Winograd.h"
 
 #include <cmath>
 
@@ -86,32 +87,36 @@ LogicalResult AffineBiasOp::evaluate(ArrayRef<ArrayRef<float>> in,
 // The Winograd transform of filters
 //===----------------------------------------------------------------------===//
 
-ArrayRef<double> filterTransform(int64_t m) {
-  static const double two[] = {1, 0, 0, .5, .5, .5, .5, -.5, .5, 0, 0, 1};
-  static const double four[] = {1. / 4,  0,       0,       -1. / 6, -1. / 6,
-                                -1. / 6, -1. / 6, 1. / 6,  -1. / 6, 1. / 24,
-                                1. / 12, 1. / 6,  1. / 24, -1. / 12, 1. / 6,
-                                0,       0,       1};
-  return m == 2 ? ArrayRef<double>(two) : ArrayRef<double>(four);
+/// Sizes of the filters that are stored for output tiles of m x m.
+static void transformedShape(MutableArrayRef<int64_t> shape, int64_t m) {
+  for (int64_t &size : shape.drop_front(2))
+    size = WinogradAxis::productsOf(m, size);
 }
 
-/// G g transpose(G) of every 3x3 filter g.
-static std::vector<float> transformFilters(ArrayRef<float> filters, int64_t m) {
-  int64_t n = m + 2;
-  ArrayRef<double> g = filterTransform(m);
-  std::vector<float> result(filters.size() / 9 * n * n);
-  for (size_t f = 0; f < filters.size() / 9; ++f) {
-    const float *w = filters.data() + f * 9;
-    float *u = result.data() + f * n * n;
-    double rows[6][3]; // G w
-    for (int64_t i = 0; i < n; ++i)
-      for (int64_t j = 0; j < 3; ++j)
-        rows[i][j] = g[i * 3] * w[j] + g[i * 3 + 1] * w[3 + j] +
-                     g[i * 3 + 2] * w[6 + j];
-    for (int64_t i = 0; i < n; ++i)
-      for (int64_t j = 0; j < n; ++j)
-        u[i * n + j] = rows[i][0] * g[j * 3] + rows[i][1] * g[j * 3 + 1] +
-                       rows[i][2] * g[j * 3 + 2];
+/// G g transpose(G) of every filter g.
+static std::vector<float> transformFilters(ArrayRef<float> filters,
+                                           ArrayRef<int64_t> shape, int64_t m) {
+  const WinogradAxis down(m, shape[2]), across(m, shape[3]);
+  const size_t taps = down.r * across.r, products = down.n * across.n;
+  std::vector<float> result(filters.size() / taps * products);
+  std::vector<double> rows(down.n * across.r); // G g
+  for (size_t f = 0; f < filters.size() / taps; ++f) {
+    const float *w = filters.data() + f * taps;
+    float *u = result.data() + f * products;
+    for (int i = 0; i < down.n; ++i)
+      for (int j = 0; j < across.r; ++j) {
+        double sum = 0;
+        for (int k = 0; k < down.r; ++k)
+          sum += down.filter[i * down.r + k] * w[k * across.r + j];
+        rows[i * across.r + j] = sum;
+      }
+    for (int i = 0; i < down.n; ++i)
+      for (int j = 0; j < across.n; ++j) {
+        double sum = 0;
+        for (int k = 0; k < across.r; ++k)
+          sum += rows[i * across.r + k] * across.filter[j * across.r + k];
+        u[i * across.n + j] = sum;
+      }
   }
   return result;
 }
@@ -162,7 +167,7 @@ SmallVector<int64_t> PackedAttr::physicalShape(ArrayRef<int64_t> logical) const 
 SmallVector<PackedDim> PackedAttr::physicalDims(ArrayRef<int64_t> logical) const {
   SmallVector<int64_t> sizes(logical);
   if (getWinograd() && sizes.size() == 4)
-    sizes[2] = sizes[3] = getWinograd() + 2;
+    transformedShape(sizes, getWinograd());
   auto dims = parseTag(getTag(), sizes);
   return succeeded(dims) ? *dims : SmallVector<PackedDim>();
 }
@@ -198,9 +203,13 @@ LogicalResult PackOp::verify() {
   if (!differInStorageOnly(getWeight().getType(), getType()) || !packed)
     return emitOpError("packs a weight without changing its shape");
   int64_t m = packed.getWinograd();
-  if (m && ((m != 2 && m != 4) || type.getRank() != 4 ||
-            type.getDimSize(2) != 3 || type.getDimSize(3) != 3))
-    return emitOpError("transforms 3x3 filters for tiles of 2 or 4");
+  if (m && (type.getRank() != 4 || m < 2 ||
+            llvm::any_of(type.getShape().drop_front(2), [&](int64_t size) {
+              return WinogradAxis::productsOf(m, size) > WinogradAxis::kMost;
+            })))
+    return emitOpError("transforms filters for tiles of at least 2, with at "
+                       "most ")
+           << WinogradAxis::kMost << " products along an axis";
   if (packed.physicalShape(type.getShape()).empty())
     return emitOpError("tag '") << packed.getTag() << "' does not fit the shape";
   return success();
@@ -213,9 +222,9 @@ LogicalResult PackOp::evaluate(ArrayRef<ArrayRef<float>> in,
   ArrayRef<float> source = in[0];
   std::vector<float> transformed;
   if (int64_t m = packed.getWinograd()) {
-    transformed = transformFilters(source, m);
+    transformed = transformFilters(source, shape, m);
     source = transformed;
-    shape[2] = shape[3] = m + 2;
+    transformedShape(shape, m);
   }
   auto dims = parseTag(packed.getTag(), shape);
   if (failed(dims))

@@ -18,9 +18,6 @@ inline uint16_t toBf16(float value) {
   return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-/// G of Winograd's F(m x m, 3x3), m + 2 rows of three.
-llvm::ArrayRef<double> filterTransform(int64_t m);
-
 /// Whether a value is computed from the model's weights alone, and so known when
 /// the program is made.
 bool isPrepared(mlir::Value value);

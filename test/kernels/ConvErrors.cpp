@@ -65,8 +65,16 @@ std::vector<ConvCase> cases() {
     add(ConvCase::square(14, c, 32, 3));
   for (int c : {64, 512, 2048})
     add(ConvCase::square(7, c, 32, 1));
-  add(ConvCase::square(12, 48, 32, 5));
+  for (int c : {48, 256})
+    add(ConvCase::square(12, c, 32, 5));
   add(ConvCase::square(31, 3, 32, 7, 2));
+  // Windows of other forms, which Winograd's kernels take.
+  for (auto [kh, kw] : {std::pair{1, 7}, {3, 1}, {1, 5}, {2, 2}, {3, 5}})
+    for (int c : {16, 256}) {
+      ConvCase window = ConvCase::square(13, c, 32, 1);
+      window.kh = kh, window.kw = kw;
+      add(window);
+    }
   ConvCase c = ConvCase::square(14, 64, 64, 3);
   c.groups = 64;
   add(c);

@@ -59,14 +59,14 @@ cnn.model @leaves_out_a_dimension {
 
 cnn.model @no_such_tile {
   %w = cnn.weight "w" : tensor<8x8x3x3xf32>
-  // expected-error @below {{transforms 3x3 filters for tiles of 2 or 4}}
-  %y = cnn.pack %w : tensor<8x8x3x3xf32> to tensor<8x8x3x3xf32, #cnn.packed<"hwoi", winograd = 3>>
+  // expected-error @below {{transforms filters for tiles of at least 2, with at most 10 products along an axis}}
+  %y = cnn.pack %w : tensor<8x8x3x3xf32> to tensor<8x8x3x3xf32, #cnn.packed<"hwoi", winograd = 1>>
 }
 
 // -----
 
 cnn.model @no_such_filter {
-  %w = cnn.weight "w" : tensor<8x8x5x5xf32>
-  // expected-error @below {{transforms 3x3 filters for tiles of 2 or 4}}
-  %y = cnn.pack %w : tensor<8x8x5x5xf32> to tensor<8x8x5x5xf32, #cnn.packed<"hwoi", winograd = 4>>
+  %w = cnn.weight "w" : tensor<8x8x5x9xf32>
+  // expected-error @below {{transforms filters for tiles of at least 2, with at most 10 products along an axis}}
+  %y = cnn.pack %w : tensor<8x8x5x9xf32> to tensor<8x8x5x9xf32, #cnn.packed<"hwoi", winograd = 4>>
 }

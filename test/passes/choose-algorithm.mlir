@@ -15,7 +15,7 @@
 // CHECK-LABEL: cnn.model @convolutions
 // CHECK:      cnn.fused {{.*}}reason = "cheapest by the cost model; depthwise: not one filter for each channel; direct {{[0-9.]+}} ms; general {{[0-9.]+}} ms; im2col {{[0-9.]+}} ms; pointwise: the kernel is not 1x1 without padding; winograd2 {{[0-9.]+}} ms; winograd4 {{[0-9.]+}} ms", schedule = #cnn.schedule<"winograd4", {
 // With a stride there is nothing to save.
-// CHECK:      cnn.fused {{.*}}winograd4: not 3x3 with stride, dilation and groups of 1", schedule = #cnn.schedule<"direct", {
+// CHECK:      cnn.fused {{.*}}winograd4: not a window with stride, dilation and groups of 1", schedule = #cnn.schedule<"direct", {
 // One filter for each channel.
 // CHECK:      cnn.fused {{.*}}direct: a group's channels are not whole vectors{{.*}}schedule = #cnn.schedule<"depthwise", {
 // A product of matrices. The norm before it is computed on the way.
