@@ -7,6 +7,7 @@
 
 #include "compiler/kernels/Algorithm.h"
 #include "dialects/cnn/Support.h"
+#include "dialects/cnn/Winograd.h"
 
 using namespace mlir;
 using Halide::Expr;
