@@ -48,6 +48,19 @@ public:
     return !group.anchor() && group.outputs().size() == 1;
   }
 
+  /// A sum that another one reads would else be made anew for each of its terms.
+  static void storeSums(Func output) {
+    namespace internal = Halide::Internal;
+    for (auto &[name, function] : internal::find_transitive_calls(output.function())) {
+      if (name == output.name() || !function.has_update_definition())
+        continue;
+      Func sum(function);
+      sum.compute_root();
+      for (int i = 0; i < sum.num_update_definitions() && sum.dimensions(); ++i)
+        sum.update(i).parallel(sum.args().back());
+    }
+  }
+
   void build(KernelBuilder &b) const override {
     LogicalGroup logical(batchOf(b));
     for (Value argument : b.group.inputs())
@@ -57,7 +70,9 @@ public:
       Func func = logical.get(value).func;
       std::vector<Halide::Var> vars = logicalVars(type.getRank());
       std::vector<Halide::Expr> at(vars.begin(), vars.end());
-      scheduleLogical(b, b.output(index, vars, func(at)), type.getShape());
+      Func output = b.output(index, vars, func(at));
+      storeSums(output);
+      scheduleLogical(b, output, type.getShape());
     }
   }
 };
