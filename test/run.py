@@ -29,6 +29,9 @@ REFERENCE = [PYTHON, ROOT / "test" / "execute" / "run_reference.py"]
 WRAPPED = r"(kernels/.*|runtime/runtime|tune/tune)\.test$"  # tests that only run what is a suite of its own
 CONVOLUTIONS = "direct,im2col,winograd2,winograd4"
 BF16_NETWORKS = "resnet18,densenet121,mobilenet_v2,unet"
+# Those whose convolutions are of every kind; the others are more of the same.
+FORCED_NETWORKS = ("lenet,lenet5,mlp,vgg16,resnet18,resnet50,mobilenet_v2,densenet121,squeezenet,inception_v3,"
+                   "efficientnet_b0,unet")
 ALGORITHMS = CONVOLUTIONS + ",pointwise,depthwise,general"
 
 
@@ -83,11 +86,12 @@ def suites(slow):
     found += [
         Suite("properties", [PYTHON, ROOT / "test" / "properties" / "run_properties.py"], minutes=10),
         Suite("layers", [*REFERENCE, "--quiet"]),
-        Suite("networks", [*REFERENCE, "--networks", "all"], minutes=20),
+        Suite("networks", [*REFERENCE, "--networks", "all"], minutes=40),
         Suite("layers-bf16", [*REFERENCE, "--quiet", "--precision", "bf16"]),
         Suite("networks-bf16", [*REFERENCE, "--precision", "bf16", "--networks", BF16_NETWORKS], minutes=20),
         Suite("random", [*REFERENCE, "--random", "24"], minutes=20),
-        Suite("networks-forced", [*REFERENCE, "--networks", "all", "--algorithm", CONVOLUTIONS], minutes=40),
+        Suite("networks-forced", [*REFERENCE, "--networks", FORCED_NETWORKS, "--algorithm", CONVOLUTIONS],
+              minutes=40),
         Suite("digits", [PYTHON, ROOT / "test" / "execute" / "digits.py"], minutes=10),
         Suite("training", [PYTHON, ROOT / "test" / "train" / "run_training.py"], minutes=15),
     ]
@@ -98,7 +102,8 @@ def suites(slow):
         found += [
             Suite("layers-forced", [*REFERENCE, "--quiet", "--algorithm", ALGORITHMS], minutes=120),
             Suite("training-whole", [PYTHON, ROOT / "test" / "train" / "run_training.py", "--whole"], minutes=60),
-            Suite("networks-batch", [*REFERENCE, "--networks", "all", "--batch", "3", "--algorithm", ALGORITHMS], minutes=240),
+            Suite("networks-batch", [*REFERENCE, "--networks", FORCED_NETWORKS, "--batch", "3", "--algorithm",
+                                      ALGORITHMS], minutes=240),
             Suite("sanitize", ["sh", "-ec", f"cd '{ROOT}'; '{CMAKE}' --preset sanitize; '{CMAKE}' --build '{sanitized}'; "
                                f"'{LIT}' -v --timeout 1800 '{sanitized / 'test'}'"], lit, 120),
         ]

@@ -17,8 +17,8 @@ static constexpr int64_t maxRange = 65536;
 static constexpr StringRef helpers[] = {
     "abs", "ceil",  "clamp", "cos", "erf",      "exp",   "floor",
     "log", "log1p", "max",   "min", "pow",      "round", "rsqrt",
-    "sin", "sqrt",  "tanh",  "len", "mean",     "product",
-    "reversed", "sum"};
+    "sin", "sqrt",  "tanh",  "len", "mean",     "pair",
+    "product", "require", "reversed", "sum"};
 
 llvm::ArrayRef<StringRef> halcyon::dsl::helperNames() { return helpers; }
 
@@ -37,7 +37,7 @@ static unsigned helperArity(StringRef name) {
     return 0;
   if (name == "clamp")
     return 3;
-  return name == "pow" ? 2 : 1;
+  return name == "pow" || name == "require" ? 2 : 1;
 }
 
 static std::optional<int64_t> integerPower(int64_t base, int64_t exponent) {
@@ -266,6 +266,24 @@ Value Elaborator::helper(StringRef name, const std::vector<Arg> &args,
     if (arg.value.hasPoison())
       return Value();
     values.push_back(arg.value);
+  }
+  if (name == "require") {
+    if (!values[0].isBool() || !values[1].isText())
+      return error(where, "'require' takes a condition and what is wrong where "
+                          "it does not hold");
+    if (values[0].asBool())
+      return values[0];
+    // What follows stands on it.
+    frame->hasReturned = true;
+    return error(where, values[1].asText());
+  }
+  if (name == "pair") {
+    if (values[0].isNumber())
+      return Value::sequence(false, {values[0], values[0]});
+    if (values[0].isSequence() && values[0].items().size() == 2)
+      return values[0];
+    return error(args[0].range, "'pair' takes one or two numbers, not " +
+                                    kindText(values[0]));
   }
   if ((arity == 0 && values.size() == 1 && values[0].isSequence()) ||
       isListHelper(name)) {

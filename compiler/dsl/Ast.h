@@ -185,11 +185,12 @@ struct IndexRangeExpr {
   Expr *range = nullptr;
 };
 
-/// `value for u in -1..1, k`, the argument of a sum or the like.
+/// `value for u in -1..1, k`, the argument of a sum or the like, or a list.
 struct EachExpr : NodeOf<Expr, NodeKind::Each> {
   using NodeOf::NodeOf;
   Expr *value = nullptr;
   std::vector<IndexRangeExpr> indices;
+  bool brackets = false;
 };
 
 /// What a statement assigns to: a name, or a tuple of patterns.

@@ -114,9 +114,11 @@ void Printer::print(const Expr &expr, unsigned context) {
   }
   case NodeKind::Each: {
     auto &each = cast<EachExpr>(expr);
+    os << (each.brackets ? "[" : "");
     print(*each.value);
     os << " for ";
     printIndices(each.indices);
+    os << (each.brackets ? "]" : "");
     break;
   }
   case NodeKind::If:

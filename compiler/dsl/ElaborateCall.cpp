@@ -2,6 +2,7 @@
 
 #include "Elaborator.h"
 
+#include "llvm/ADT/ScopeExit.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/SaveAndRestore.h"
 
@@ -45,6 +46,9 @@ std::optional<std::string> Elaborator::layerPath(StringRef name,
     auto usable = [](char c) {
       return llvm::isAlnum(c) || StringRef("_.-/").contains(c);
     };
+    // Without a name of its own, what a block calls is the block itself.
+    if (step.empty() && !scope.path.empty())
+      return scope.path;
     if (step.empty() || !llvm::all_of(step, usable)) {
       error(as->range, "a layer's name consists of letters, digits, '_', '.', "
                        "'-' and '/'");
@@ -302,6 +306,19 @@ Value Elaborator::callOp(const Definition &definition, std::vector<Arg> args,
       return Value();
   if (!bindWeights(definition, callee, where, path))
     return Value();
+  llvm::SmallVector<std::pair<std::string, mlir::Value>> made;
+  for (const Param &param : definition.params)
+    if (param.isWeight)
+      made.push_back({path + "." + param.name.text.str(),
+                      callee.variables[param.name.text].value.asMlir()});
+  // A weight that the formula does not read is none.
+  llvm::scope_exit dropUnread([&] {
+    for (auto &[name, weight] : made)
+      if (weight.use_empty()) {
+        weights.erase(name);
+        weight.getDefiningOp()->erase();
+      }
+  });
   if (definition.isIndexed) {
     for (const Param &param : definition.params)
       if (callee.variables[param.name.text].value.isScalar())

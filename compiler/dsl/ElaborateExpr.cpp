@@ -81,7 +81,8 @@ std::optional<std::string> Elaborator::evaluateText(const StringExpr &expr) {
       Value value = evaluate(*part.value);
       if (value.hasPoison())
         return std::nullopt;
-      if (!value.isNumber() && !value.isBool() && !value.isText()) {
+      if (!value.isNumber() && !value.isBool() && !value.isText() &&
+          !value.isSequence()) {
         error(part.value->range, "text cannot hold " + kindText(value));
         return std::nullopt;
       }

@@ -13,6 +13,8 @@
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/SaveAndRestore.h"
 
+#include <cmath>
+
 using namespace halcyon;
 using namespace halcyon::dsl;
 using llvm::SmallVector;
@@ -28,194 +30,49 @@ static mlir::RankedTensorType typeOf(const Value &tensor) {
 }
 
 //===----------------------------------------------------------------------===//
-// How far an index goes
-//===----------------------------------------------------------------------===//
-
-namespace {
-/// Finds where a name is an index by itself, `x[n, k]`: it runs along that axis.
-class AxisFinder {
-public:
-  AxisFinder(StringRef name, const Frame &frame) : name(name), frame(frame) {}
-
-  struct Axis {
-    const Value *tensor;
-    size_t dim;
-    SMRange where;
-    int64_t size() const { return typeOf(*tensor).getDimSize(dim); }
-  };
-  SmallVector<Axis> axes;
-
-  void visit(const Body &body) {
-    for (const Stmt *statement : body)
-      visit(*statement);
-  }
-  void visit(const Node &node);
-
-private:
-  void visitIndex(const IndexExpr &expr);
-
-  StringRef name;
-  const Frame &frame;
-};
-} // namespace
-
-void AxisFinder::visitIndex(const IndexExpr &expr) {
-  visit(*expr.base);
-  const Value *tensor = nullptr;
-  if (auto *base = llvm::dyn_cast<NameExpr>(expr.base)) {
-    auto found = frame.variables.find(base->name);
-    if (found != frame.variables.end() && found->second.value.isTensor())
-      tensor = &found->second.value;
-  }
-  for (auto [dim, index] : llvm::enumerate(expr.indices)) {
-    auto *alone = llvm::dyn_cast<NameExpr>(index);
-    if (!alone)
-      visit(*index);
-    else if (alone->name == name && tensor &&
-             (int64_t)dim < typeOf(*tensor).getRank())
-      axes.push_back({tensor, dim, index->range});
-  }
-}
-
-void AxisFinder::visit(const Node &node) {
-  auto optional = [&](const Node *child) {
-    if (child)
-      visit(*child);
-  };
-  switch (node.kind) {
-  case NodeKind::Sequence:
-    for (const Expr *item : llvm::cast<SequenceExpr>(node).items)
-      visit(*item);
-    return;
-  case NodeKind::Unary:
-    return visit(*llvm::cast<UnaryExpr>(node).operand);
-  case NodeKind::Binary:
-    visit(*llvm::cast<BinaryExpr>(node).lhs);
-    return visit(*llvm::cast<BinaryExpr>(node).rhs);
-  case NodeKind::Call:
-    visit(*llvm::cast<CallExpr>(node).callee);
-    for (const Argument &argument : llvm::cast<CallExpr>(node).args)
-      visit(*argument.value);
-    return;
-  case NodeKind::Member:
-    return visit(*llvm::cast<MemberExpr>(node).base);
-  case NodeKind::Index:
-    return visitIndex(llvm::cast<IndexExpr>(node));
-  case NodeKind::Each: {
-    auto &each = llvm::cast<EachExpr>(node);
-    for (const IndexRangeExpr &index : each.indices) {
-      optional(index.range);
-      // Inside, the name is another index.
-      if (index.name.text == name)
-        return;
-    }
-    return visit(*each.value);
-  }
-  case NodeKind::If:
-    visit(*llvm::cast<IfExpr>(node).condition);
-    visit(llvm::cast<IfExpr>(node).thenBody);
-    return visit(llvm::cast<IfExpr>(node).elseBody);
-  case NodeKind::Assign:
-    for (const Expr *value : llvm::cast<AssignStmt>(node).values)
-      visit(*value);
-    return;
-  case NodeKind::Return:
-    for (const Expr *value : llvm::cast<ReturnStmt>(node).values)
-      visit(*value);
-    return;
-  case NodeKind::For:
-    visit(*llvm::cast<ForStmt>(node).list);
-    return visit(llvm::cast<ForStmt>(node).body);
-  case NodeKind::ExprStmt:
-    return visit(*llvm::cast<ExprStmt>(node).value);
-  default:
-    return;
-  }
-}
-
-/// What an index without a range runs through, by the axis along which it reads.
-std::optional<IndexBounds>
-Elaborator::wholeAxis(const Identifier &name,
-                      llvm::function_ref<void(AxisVisitor)> formulas) {
-  AxisFinder finder(name.text, *frame);
-  formulas([&](const Node &node) { finder.visit(node); });
-  if (finder.axes.empty()) {
-    error(name.range, "nothing says how far '" + name.text + "' goes",
-          {"it runs along a whole axis where it is an index by itself, as in "
-           "x[" +
-               name.text.str() + "]; or write: " + name.text.str() +
-               " in 0..x.height - 1"});
-    return std::nullopt;
-  }
-  const AxisFinder::Axis &first = finder.axes.front();
-  for (const AxisFinder::Axis &axis : finder.axes)
-    if (axis.size() != first.size()) {
-      auto text = [&](const AxisFinder::Axis &axis) {
-        int64_t size = axis.size();
-        return describe(*axis.tensor) + ", where it runs through " +
-               (mlir::ShapedType::isDynamic(size) ? "the batch"
-                                                  : std::to_string(size));
-      };
-      error(axis.where,
-            "'" + name.text + "' runs along axes of different sizes\n" +
-                text(first) + "; " + text(axis),
-            {"say what it runs through: " + name.text.str() +
-             " in 0.." + std::to_string(std::max<int64_t>(
-                             1, std::min(first.size() < 0 ? axis.size()
-                                                          : first.size(),
-                                         axis.size() < 0 ? first.size()
-                                                         : axis.size()) -
-                                    1))});
-      return std::nullopt;
-    }
-  bool batch = mlir::ShapedType::isDynamic(first.size());
-  return IndexBounds{0, batch ? -1 : first.size()};
-}
-
-/// `a..b`, of numbers known while compiling.
-std::optional<IndexBounds> Elaborator::explicitRange(const IndexRangeExpr &index) {
-  const Expr &range = *index.range;
-  auto *dots = llvm::dyn_cast<BinaryExpr>(&range);
-  if (!dots || dots->op != BinaryOp::Range) {
-    error(range.range, "an index runs through a..b",
-          {"write: " + index.name.text.str() + " in 0..2"});
-    return std::nullopt;
-  }
-  int64_t ends[2];
-  for (auto [end, side] : {std::pair(0, dots->lhs), std::pair(1, dots->rhs)}) {
-    Value value = evaluate(*side);
-    if (value.isPoison())
-      return std::nullopt;
-    if (!value.isInt()) {
-      bool varies = value.isScalar();
-      error(side->range,
-            varies ? "the ends of a range are known while compiling"
-                   : "a range ends at a whole number, not at " + kindText(value),
-            varies ? std::vector<std::string>{"a sum over some of a range only: "
-                                              "sum(if k <= i { x[n, k] } else "
-                                              "{ 0 } for k)"}
-                   : std::vector<std::string>{});
-      return std::nullopt;
-    }
-    ends[end] = value.asInt();
-  }
-  int64_t size;
-  if (__builtin_sub_overflow(ends[1], ends[0], &size) || size < 0 ||
-      size >= maxIndex || std::abs(ends[0]) > maxIndex) {
-    error(range.range, size < 0 ? "this range is empty"
-                                : "this range has too many numbers");
-    return std::nullopt;
-  }
-  return IndexBounds{ends[0], size + 1};
-}
-
-//===----------------------------------------------------------------------===//
 // Elements and indices
 //===----------------------------------------------------------------------===//
 
 bool Elaborator::isWhole(const Value &value) {
   return value.isInt() ||
          (value.isScalar() && value.asMlir().getType().isIndex());
+}
+
+/// The index that a floating-point element is where it is made of whole
+/// numbers: floor(y) + u; null where it is not.
+static mlir::Value wholeElement(mlir::OpBuilder &builder, mlir::Value element) {
+  mlir::Operation *maker = element.getDefiningOp();
+  Location loc = element.getLoc();
+  if (!maker)
+    return nullptr;
+  if (llvm::isa<math::FloorOp, math::CeilOp, math::RoundEvenOp>(maker)) {
+    mlir::Value whole = arith::FPToSIOp::create(
+        builder, loc, builder.getI32Type(), element);
+    return arith::IndexCastOp::create(builder, loc, builder.getIndexType(),
+                                      whole);
+  }
+  // What toNumber has made of an index.
+  if (auto number = llvm::dyn_cast<arith::SIToFPOp>(maker))
+    if (auto cast = number.getIn().getDefiningOp<arith::IndexCastOp>())
+      return cast.getIn();
+  if (auto constant = llvm::dyn_cast<arith::ConstantOp>(maker)) {
+    auto number = llvm::dyn_cast<mlir::FloatAttr>(constant.getValue());
+    double value = number ? number.getValueAsDouble() : 0.5;
+    if (value != std::floor(value) || std::fabs(value) > 1e9)
+      return nullptr;
+    return arith::ConstantIndexOp::create(builder, loc, (int64_t)value);
+  }
+  if (!llvm::isa<arith::AddFOp, arith::SubFOp, arith::MulFOp>(maker))
+    return nullptr;
+  mlir::Value a = wholeElement(builder, maker->getOperand(0));
+  mlir::Value b = a ? wholeElement(builder, maker->getOperand(1)) : nullptr;
+  if (!b)
+    return nullptr;
+  if (llvm::isa<arith::AddFOp>(maker))
+    return builder.createOrFold<arith::AddIOp>(loc, a, b);
+  if (llvm::isa<arith::SubFOp>(maker))
+    return builder.createOrFold<arith::SubIOp>(loc, a, b);
+  return builder.createOrFold<arith::MulIOp>(loc, a, b);
 }
 
 /// The index that `value` is; null, and reported, if none.
@@ -225,16 +82,12 @@ mlir::Value Elaborator::toIndex(const Value &value, SMRange where) {
     return value.asMlir();
   if (value.isInt() && std::abs(value.asInt()) < maxIndex)
     return arith::ConstantIndexOp::create(builder, loc, value.asInt());
+  if (value.isScalar())
+    if (mlir::Value whole = wholeElement(builder, value.asMlir()))
+      return whole;
   if (value.isInt())
     error(where, "this number is too large for an index");
-  else if (value.isScalar() &&
-           llvm::isa_and_nonnull<math::FloorOp, math::CeilOp, math::RoundEvenOp>(
-               value.asMlir().getDefiningOp())) {
-    mlir::Value whole = arith::FPToSIOp::create(
-        builder, loc, builder.getI32Type(), value.asMlir());
-    return arith::IndexCastOp::create(builder, loc, builder.getIndexType(),
-                                      whole);
-  } else if (!value.isPoison())
+  else if (!value.isPoison())
     error(where,
           "an index is a whole number, not " +
               (value.isScalar() ? std::string("an element")
@@ -447,7 +300,7 @@ std::optional<Value> Elaborator::reduceElements(StringRef name,
   auto *each = call.args.size() == 1
                    ? llvm::dyn_cast<EachExpr>(call.args.front().value)
                    : nullptr;
-  if (!formula || !kind || !each)
+  if (!formula || !kind || !each || each->brackets)
     return std::nullopt;
   for (const IndexRangeExpr &index : each->indices) {
     auto *dots = llvm::dyn_cast_or_null<BinaryExpr>(index.range);

@@ -296,7 +296,7 @@ bool Parser::parseArguments(CallExpr &call) {
     }
     if (!(arg.value = parseExpr()))
       return false;
-    if (peek().is(Tok::KwFor) && !(arg.value = parseEach(arg.value)))
+    if (peek().is(Tok::KwFor) && !(arg.value = parseEach(arg.value, Tok::RParen)))
       return false;
     call.args.push_back(arg);
     if (!accept(Tok::Comma))
@@ -330,7 +330,7 @@ bool Parser::parseIndices(std::vector<IndexRangeExpr> &indices, Tok closing,
 }
 
 /// `value for u in -1..1, k`, from `for` on.
-Expr *Parser::parseEach(Expr *value) {
+Expr *Parser::parseEach(Expr *value, Tok closing) {
   take();
   auto *each = make<EachExpr>({value->range.Start, value->range.End});
   each->value = value;
@@ -340,7 +340,7 @@ Expr *Parser::parseEach(Expr *value) {
                {"sum(x[n, k] for k), mean(x[n, c, i + u, j] for u in -1..1)"});
     return nullptr;
   }
-  if (!parseIndices(each->indices, Tok::RParen, below))
+  if (!parseIndices(each->indices, closing, below))
     return nullptr;
   each->range = rangeFrom(value->range.Start);
   return checkDepth(each, below) ? each : nullptr;
@@ -451,6 +451,14 @@ Expr *Parser::parseSequence() {
     Expr *item = parseExpr();
     if (!item)
       return nullptr;
+    if (isList && sequence->items.empty() && peek().is(Tok::KwFor)) {
+      auto *each = cast_or_null<EachExpr>(parseEach(item, closing));
+      if (!each || !expectClosing(closing, opening))
+        return nullptr;
+      each->brackets = true;
+      each->range = rangeFrom(opening.begin());
+      return each;
+    }
     sequence->items.push_back(item);
     below = std::max(below, item->depth);
     comma = accept(Tok::Comma);

@@ -80,7 +80,7 @@ private:
   Expr *parseIf();
   Expr *parseInstance();
   bool parseArguments(CallExpr &call);
-  Expr *parseEach(Expr *value);
+  Expr *parseEach(Expr *value, Tok closing);
   bool parseIndices(std::vector<IndexRangeExpr> &indices, Tok closing,
                     unsigned &below);
   Expr *parseAs(Expr *expr);

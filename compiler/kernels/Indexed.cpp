@@ -14,7 +14,6 @@
 using namespace mlir;
 using Halide::Expr;
 using Halide::Func;
-using Halide::RVar;
 using Halide::TailStrategy;
 using Halide::Var;
 
@@ -55,16 +54,24 @@ static bool hasPoints(Type type) {
   return !cnn::isFixed(type) && (tensor.getRank() == 2 || tensor.getRank() == 4);
 }
 
-/// Whether every read of a feature map has the channel of the result's element.
+/// Whether every read of a feature map has the channel of the result's element,
+/// or goes through all channels: then blocks of channels are as good as maps.
 static bool channelsAlign(cnn::IndexedOp op) {
   if (cnn::tensorOf(op.getResult()).getRank() != 4)
     return false;
   Value channel = op.getBody().getArgument(1);
   auto result = op.walk([&](cnn::ReadOp read) {
-    bool apart = read.getTensorType().getRank() == 4 &&
-                 !Group::isWeight(read.getTensor()) &&
-                 read.getAt()[1] != channel;
-    return apart ? WalkResult::interrupt() : WalkResult::advance();
+    RankedTensorType type = read.getTensorType();
+    if (type.getRank() != 4 || Group::isWeight(read.getTensor()) ||
+        read.getAt()[1] == channel)
+      return WalkResult::advance();
+    auto argument = dyn_cast<BlockArgument>(read.getAt()[1]);
+    auto reduce = argument ? dyn_cast<cnn::ReduceOp>(
+                                 argument.getOwner()->getParentOp())
+                           : nullptr;
+    bool whole = reduce && reduce.getFrom()[argument.getArgNumber()] == 0 &&
+                 reduce.getSize()[argument.getArgNumber()] == type.getDimSize(1);
+    return whole ? WalkResult::advance() : WalkResult::interrupt();
   });
   return !result.wasInterrupted();
 }
@@ -170,43 +177,43 @@ constexpr double kStageTask = 16384;
 static void scheduleStage(KernelBuilder &b, IndexedExpr &exprs,
                           const IndexedExpr::Stage &stage) {
   Func func = stage.func;
-  func.compute_root();
-  auto guard = TailStrategy::GuardWithIf;
-  Value contiguous = contiguousIndex(exprs, stage);
   cnn::ReduceOp reduce = stage.reduce;
-  Block &body = reduce.getBody().front();
-  unsigned rank = body.getNumArguments();
-  int lanes = b.target.lanes;
+  auto guard = TailStrategy::GuardWithIf;
+  const unsigned rank = reduce.getFrom().size();
+  const int lanes = b.target.lanes;
   std::vector<Var> outer = stage.vars;
   Func partial;
-  if (auto argument = dyn_cast_or_null<BlockArgument>(contiguous);
-      argument && argument.getOwner() == &body) {
+  func.compute_root();
+  Value contiguous = contiguousIndex(exprs, stage);
+  auto argument = dyn_cast_or_null<BlockArgument>(contiguous);
+  if (argument && argument.getOwner()->getParentOp() == reduce) {
     // Each lane sums its part, the lanes are joined at the end.
     int64_t size = reduce.getSize()[argument.getArgNumber()];
-    RVar along = stage.domain[rank - 1 - argument.getArgNumber()];
     if (size < 0 || size >= 4) {
       int width = size >= 0 && size <= lanes / 2 ? lanes / 2
                   : size >= 8 * lanes            ? 4 * lanes
                                                  : lanes;
-      RVar rest("rest"), lane("lane");
+      Halide::RVar along = stage.domain[rank - 1 - argument.getArgNumber()];
+      Halide::RVar rest("rest"), lane("lane");
       Var part("part");
       func.update().split(along, rest, lane, width, guard);
       partial = func.update().rfactor(lane, part);
       partial.vectorize(part, width);
       partial.update().reorder(part, rest).vectorize(part, width);
-      func.update().unroll(lane);
+      func.update().atomic().vectorize(lane, width);
     }
-  } else if (contiguous && !outer.empty()) {
+  } else if (contiguous) {
     size_t place = llvm::find(stage.keys, contiguous) - stage.keys.begin();
-    Var along = stage.vars[stage.vars.size() - 1 - place];
-    std::erase_if(outer, [&](Var v) { return v.same_as(along); });
-    std::vector<Halide::VarOrRVar> order = {along};
+    Var &along = outer[stage.vars.size() - 1 - place], chunk("chunk"), lane("lane");
+    func.vectorize(along, lanes, guard);
+    func.update().split(along, chunk, lane, lanes, guard);
+    along = chunk;
+    std::vector<Halide::VarOrRVar> order = {lane};
     for (unsigned i = 0; i < rank; ++i)
       order.push_back(stage.domain[i]);
     for (Var v : outer)
       order.push_back(v);
-    func.vectorize(along, lanes, guard);
-    func.update().reorder(order).vectorize(along, lanes, guard);
+    func.update().reorder(order).vectorize(lane);
   }
   if (outer.empty()) {
     if (partial.defined())
@@ -272,7 +279,12 @@ void Indexed::build(KernelBuilder &b) const {
   bool inRow = !point.cb.defined() && b.target.lanes > 1;
   for (const IndexedExpr::Stage &stage : exprs.stages) {
     size_t place = llvm::find(stage.keys, along) - stage.keys.begin();
-    if (!inRow || place == stage.keys.size()) {
+    // Where neighbours in memory are what is summed, the sum is in lanes.
+    auto contiguous =
+        dyn_cast_or_null<BlockArgument>(contiguousIndex(exprs, stage));
+    cnn::ReduceOp reduce = stage.reduce;
+    bool summed = contiguous && contiguous.getOwner()->getParentOp() == reduce;
+    if (!inRow || place == stage.keys.size() || summed) {
       scheduleStage(b, exprs, stage);
       continue;
     }

@@ -170,11 +170,18 @@ bool Driver::checkModelWeights() {
   // An ONNX file has weights of its own; others may take their place.
   if (weights && options.weights.empty())
     return true;
-  if (options.weights.empty())
+  bool none = !module
+                   ->walk([](cnn::WeightOp) {
+                     return mlir::WalkResult::interrupt();
+                   })
+                   .wasInterrupted();
+  if (options.weights.empty() && !none)
     return fail("no weights; give --weights FILE.safetensors, or --weights "
                 "seed:1 to try the network untrained");
   std::string error;
-  weights = openWeights(options.weights, error);
+  weights = openWeights(options.weights.empty() ? "seed:1"
+                                              : options.weights.getValue(),
+                        error);
   if (!weights)
     return fail("can't read " + options.weights + ": " + error);
   return checkWeights(*module, *weights, options.weights, errs());

@@ -179,8 +179,10 @@ Value IndexAnalysis::narrowest(Value index) {
 void IndexAnalysis::addKeys(Value value, SmallVectorImpl<Value> &keys) {
   if (constantIndex(value))
     return;
+  // An index that could be anything is none to compute a value for each of.
   if (isa<BlockArgument>(value) ||
-      (value.getType().isIndex() && !readsData(value))) {
+      (value.getType().isIndex() && !readsData(value) &&
+       range(value).isBounded())) {
     Value key = narrowest(value);
     if (!llvm::is_contained(keys, key))
       keys.push_back(key);

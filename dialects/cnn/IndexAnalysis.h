@@ -22,6 +22,7 @@ struct IndexRange {
   int64_t least = -kFar, most = kFar;
 
   bool isConstant() const { return least == most; }
+  bool isBounded() const { return least > -kFar && most < kFar; }
   bool within(int64_t size) const { return least >= 0 && most < size; }
   /// How many values there are, at most.
   int64_t count() const { return most - least + 1; }

@@ -92,7 +92,8 @@ class Bundle:
         add("model cases {")
         for case in cases:
             for port, value in zip(self.inputs(case), case.inputs):
-                add(f"  input {port}: f32[N, {', '.join(map(str, value.shape[1:]))}]", case)
+                element = "i32" if value.dtype.kind == "i" else "f32"
+                add(f"  input {port}: {element}[{', '.join(['N', *map(str, value.shape[1:])])}]", case)
         for case in cases:
             first, *others = self.inputs(case)
             result = f"{first} -> {case.name}{'(' + ', '.join(others) + ')' if others else ''} as \"{case.name}\""

@@ -27,17 +27,18 @@ def session(model):
 
 
 def write_safetensors(path, tensors):
-    """`tensors`: name to f32 array."""
+    """`tensors`: name to array, of f32 or of whole numbers, which become i32."""
+    whole = {name: value.dtype.kind == "i" for name, value in tensors.items()}
     header, at = {}, 0
     for name, value in tensors.items():
-        header[name] = {"dtype": "F32", "shape": list(value.shape), "data_offsets": [at, at + 4 * value.size]}
+        header[name] = {"dtype": "I32" if whole[name] else "F32", "shape": list(value.shape), "data_offsets": [at, at + 4 * value.size]}
         at += 4 * value.size
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     with open(path, "wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
-        for value in tensors.values():
-            file.write(np.ascontiguousarray(value, dtype="<f4").tobytes())
+        for name, value in tensors.items():
+            file.write(np.ascontiguousarray(value, dtype="<i4" if whole[name] else "<f4").tobytes())
 
 
 def read_safetensors(path):
@@ -108,6 +109,10 @@ class Graph:
         value = Value(self, name, self.stored(array))
         self.inputs.append(value)
         return value
+
+    def whole(self, array):
+        """An input of whole numbers, which no node reads."""
+        return Value(self, "", np.ascontiguousarray(array, np.int32))
 
     def output(self, value, name):
         value = self.node("Identity", [value], name=name)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+import indexed
 from graph import Graph, four, pair
 
 BATCH = 3
@@ -46,7 +47,9 @@ class Grid:
             draw = np.random.default_rng(seed)
             shapes = [shapes] if isinstance(shapes, tuple) else shapes
             graph = Graph(name, seed, bf16)
-            inputs = [graph.input(parameter, scale * draw.normal(0, 1, (BATCH, *shape)) + shift)
+            inputs = [graph.whole(draw.integers(0, shape.most, (BATCH, *shape.shape)))
+                      if isinstance(shape, indexed.Whole)
+                      else graph.input(parameter, scale * draw.normal(0, 1, (BATCH, *shape)) + shift)
                       for parameter, shape in zip("xyz", shapes)]
             outputs = reference(graph, *inputs)
             outputs = outputs if isinstance(outputs, tuple) else (outputs,)
@@ -545,7 +548,8 @@ def chains(grid):
 
 def cases(match=lambda name: True, bf16=False):
     grid = Grid()
-    for group in (convolutions, transposed, pools, elementwise, dense, resampling, chains):
+    for group in (convolutions, transposed, pools, elementwise, dense, resampling, chains,
+                  indexed.operations, indexed.losses, indexed.library):
         group(grid)
     yield from grid.cases(match, bf16)
 

@@ -15,6 +15,7 @@ import sys
 import numpy as np
 import onnx
 
+from architectures import ARCHITECTURES
 from graph import Graph, session, write_safetensors
 
 
@@ -276,7 +277,7 @@ NETWORKS = {
     "inception_v3": (inception_v3, (3, 299, 299), 23834568),
     "efficientnet_b0": (efficientnet_b0, (3, 224, 224), 5288548),
     "unet": (unet, (3, 256, 256), None),
-}
+} | ARCHITECTURES
 
 
 SAMPLES = 6

@@ -1,0 +1,270 @@
+"""Ops in index notation and what the library writes in it, against NumPy."""
+
+import numpy as np
+
+from graph import Value
+
+
+class Whole:
+    """An input of whole numbers below `most`, of this shape without the batch."""
+
+    def __init__(self, most, *shape):
+        self.most, self.shape = most, shape
+
+
+def windows(x, size, mode="constant", stride=1):
+    """Every window of x, with a border of size // 2: n, c, y, x, window's y, window's x."""
+    reach = size // 2
+    padded = np.pad(x, ((0, 0), (0, 0), (reach, reach), (reach, reach)), mode=mode)
+    return np.lib.stride_tricks.sliding_window_view(padded, (size, size), (2, 3))[:, :, ::stride, ::stride]
+
+
+def log_softmax(x):
+    x = x - x.max(1, keepdims=True)
+    return x - np.log(np.exp(x).sum(1, keepdims=True))
+
+
+def at_label(x, label):
+    return np.take_along_axis(x, label[:, None], 1)[:, 0]
+
+
+def one_hot(label, classes):
+    return np.moveaxis(np.eye(classes, dtype=np.float32)[label], -1, 1)
+
+
+def image_mean(x):
+    return x.reshape(len(x), -1).mean(1)[:, None]
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+CONTRAST = "op contrast(x)[n, c, i, j] = x[n, c, i, j] - mean(x[n, c, i + u, j + v] for u in -1..1, v in -1..1)"
+SCALE = ("op scale_shift(x, weight a: f32[x.channels], weight b: f32[x.channels])[n, c, i, j] ="
+         " a[c] * x[n, c, i, j] + b[c]")
+HALF = ("op half_{0}(x)[n, c, i in 0..floor((x.height - 1) / 2), j in 0..floor((x.width - 1) / 2)] edge={0} ="
+        " max(x[n, c, 2 * i + u, 2 * j + v] for u in -1..1, v in -1..1)")
+WIDE = "op wide(x)[n, c, i, j] = sum(abs(x[n, c, i + u, j + v]) for u in -4..4, v in -3..3)"
+FLIP = "op flip(x)[n, c, i, j in 0..x.width - 1] = x[n, c, i, x.width - 1 - j]"
+NEAR = "op near(x)[n, c, i, j] = max(x[n, k + c - 1, i, j] for k in 0..2) * min(x[n, c, i, v] for v)"
+CHOOSE = "op choose(x)[n, c, i, j] = if (i + j) % 2 == 0 and x[n, c, i, j] > 0 { x[n, c, i, j] } else { c - i }"
+PRODUCT = "op products(x, weight w: f32[7, x.channels])[n, o] = sum(x[n, k] * w[o, k] for k)"
+PICK = "op pick(x, label)[n] = x[n, label[n]] + 0.5 * label[n]"
+
+
+def weight(g, name, *shape):
+    return g.weight(name, g.random.normal(0, 1, shape)).array
+
+
+def operations(grid):
+    def add(name, body, shapes, reference, prelude=(), **options):
+        grid.add(name, body, shapes, lambda g, *inputs: tuple(
+            Value(g, "", np.asarray(result, np.float32)) for result in reference(g, *(x.array for x in inputs))),
+            prelude=list(prelude), **options)
+
+    def contrast(x):
+        return x - windows(x, 3).mean((4, 5))
+
+    for channels, size in ((3, (13, 13)), (16, (7, 7)), (20, (17, 31)), (32, (28, 20))):
+        add("index_stencil", "contrast", (channels, *size), lambda g, x: [contrast(x)], [CONTRAST])
+    add("index_fused", "conv(20, 1) -> relu -> contrast -> relu", (5, 14, 14), lambda g, x: [np.maximum(contrast(np.maximum(
+        np.einsum("nchw,oc->nohw", x, weight(g, "conv_1.weight", 20, 5, 1, 1)[:, :, 0, 0])
+        + weight(g, "conv_1.bias", 20)[:, None, None], 0)), 0)], [CONTRAST])
+    add("index_weights", "scale_shift", (17, 7, 9), lambda g, x: [
+        x * weight(g, "scale_shift_1.a", 17)[:, None, None] + weight(g, "scale_shift_1.b", 17)[:, None, None]], [SCALE])
+    for edge, mode in (("zero", "constant"), ("replicate", "edge"), ("reflect", "reflect"), ("circular", "wrap")):
+        add(f"index_edge_{edge}", f"half_{edge}", (17, 13, 17),
+            lambda g, x, mode=mode: [windows(x, 3, mode, 2).max((4, 5))], [HALF.format(edge)])
+    add("index_wide_window", "wide", (5, 13, 17), lambda g, x: [np.lib.stride_tricks.sliding_window_view(
+        np.pad(abs(x), ((0, 0), (0, 0), (4, 4), (3, 3))), (9, 7), (2, 3)).sum((4, 5))], [WIDE])
+    add("index_wide_window", "wide", (16, 13, 17), lambda g, x: [np.lib.stride_tricks.sliding_window_view(
+        np.pad(abs(x), ((0, 0), (0, 0), (4, 4), (3, 3))), (9, 7), (2, 3)).sum((4, 5))], [WIDE])
+    add("index_flip", "flip", (17, 7, 9), lambda g, x: [x[..., ::-1]], [FLIP])
+    add("index_channels", "near", (17, 7, 9), lambda g, x: [
+        np.maximum(np.maximum(np.pad(x, ((0, 0), (1, 0), (0, 0), (0, 0)))[:, :-1], x),
+                   np.pad(x, ((0, 0), (0, 1), (0, 0), (0, 0)))[:, 1:]) * x.min(3, keepdims=True)], [NEAR])
+    add("index_condition", "choose", (17, 7, 9), lambda g, x: [
+        np.where((np.add.outer(np.arange(7), np.arange(9)) % 2 == 0) & (x > 0), x,
+                 np.arange(17)[:, None, None] - np.arange(7)[:, None])], [CHOOSE])
+    add("index_rows", "flatten -> products", (33, 1, 1), lambda g, x: [
+        x[:, :, 0, 0] @ weight(g, "products_1.w", 7, 33).T], [PRODUCT])
+    add("index_data", "return pick(x -> flatten, y)", [(10, 1, 1), Whole(10)], lambda g, x, y: [
+        at_label(x[:, :, 0, 0], y)[:, None] + 0.5 * y[:, None]], [PICK])
+
+
+def losses(grid):
+    def add(name, body, shapes, reference):
+        grid.add(name, body, shapes, lambda g, *inputs: Value(
+            g, "", np.asarray(reference(*(x.array for x in inputs)), np.float32)))
+
+    classes, pixels = [(10, 1, 1), Whole(10)], [(5, 7, 9), Whole(5, 7, 9)]
+    one, maps = [(1, 7, 9), Whole(2, 7, 9)], [(5, 7, 9), (5, 7, 9)]
+
+    def entropy(x, label, smoothing=0.0):
+        p = log_softmax(x)
+        return -(1 - smoothing) * at_label(p, label) - smoothing * p.mean(1)
+
+    def focal(x, label, gamma=2):
+        p = at_label(log_softmax(x), label)
+        return -(1 - np.exp(p)) ** gamma * p
+
+    for name, function in (("", entropy), ("(smoothing=0.1)", lambda x, y: entropy(x, y, 0.1))):
+        arguments = name[1:-1]
+        add("loss_entropy", f"return cross_entropy(x -> flatten, y{', ' if arguments else ''}{arguments})", classes,
+            lambda x, y, f=function: f(x[:, :, 0, 0], y)[:, None])
+        add("loss_entropy_map", f"return cross_entropy(x, y{', ' if arguments else ''}{arguments})", pixels,
+            lambda x, y, f=function: image_mean(f(x, y)))
+    add("loss_focal", "return focal(x -> flatten, y)", classes, lambda x, y: focal(x[:, :, 0, 0], y)[:, None])
+    add("loss_focal_map", "return focal(x, y)", pixels, lambda x, y: image_mean(focal(x, y)))
+    add("loss_mse", "return mse(x, y)", maps, lambda x, y: image_mean((x - y) ** 2))
+    add("loss_l1", "return l1(x, y)", maps, lambda x, y: image_mean(abs(x - y)))
+
+    def huber(d, delta):
+        return np.where(abs(d) < delta, 0.5 * d * d, delta * (abs(d) - 0.5 * delta))
+
+    add("loss_huber", "return huber(x, y, delta=0.7)", maps, lambda x, y: image_mean(huber(x - y, 0.7)))
+    add("loss_smooth_l1", "return smooth_l1(x, y, beta=0.5)", maps, lambda x, y: image_mean(huber(x - y, 0.5) / 0.5))
+    add("loss_bce", "return bce(sigmoid(x), sigmoid(y))", maps, lambda x, y: image_mean(
+        -sigmoid(y) * np.log(sigmoid(x)) - (1 - sigmoid(y)) * np.log(1 - sigmoid(x))))
+    add("loss_bce_logits", "return bce_with_logits(x, 1, positive=3)", (5, 7, 9),
+        lambda x: image_mean(-3 * np.log(sigmoid(x))))
+    add("loss_sigmoid_focal", "return sigmoid_focal(x, 0)", (5, 7, 9),
+        lambda x: image_mean(-0.75 * sigmoid(x) ** 2 * np.log(1 - sigmoid(x))))
+
+    def dice(p, t):
+        return (1 - (2 * (p * t).sum((2, 3)) + 1) / (p.sum((2, 3)) + t.sum((2, 3)) + 1)).mean(1)[:, None]
+
+    add("loss_dice", "return dice(x, y)", pixels, lambda x, y: dice(np.exp(log_softmax(x)), one_hot(y, 5)))
+    add("loss_dice_two", "return dice(x, y)", one, lambda x, y: dice(sigmoid(x), y[:, None]))
+    add("metric_accuracy", "return accuracy(x -> flatten, y)", classes,
+        lambda x, y: (x[:, :, 0, 0].argmax(1) == y)[:, None])
+    add("metric_accuracy", "return accuracy(x -> flatten, y, k=5)", classes, lambda x, y: (
+        np.argsort(-x[:, :, 0, 0], 1)[:, :5] == y[:, None]).any(1)[:, None])
+    add("metric_accuracy_map", "return accuracy(x, y)", pixels, lambda x, y: image_mean(x.argmax(1) == y))
+
+    def iou(chosen, t):
+        both, either = np.minimum(chosen, t).sum((2, 3)), np.maximum(chosen, t).sum((2, 3))
+        return ((both / np.maximum(either, 1)).sum(1) / np.maximum((either > 0).sum(1), 1))[:, None]
+
+    add("metric_iou", "return iou(x, y)", pixels, lambda x, y: iou(one_hot(x.argmax(1), 5), one_hot(y, 5)))
+    add("metric_iou_two", "return iou(x, y)", one, lambda x, y: iou((x > 0).astype(np.float32), y[:, None]))
+    add("metric_psnr", "return psnr(x, y)", maps, lambda x, y: -10 * np.log10(image_mean((x - y) ** 2)))
+
+
+def standardised(x, axes, eps=1e-5):
+    return (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + eps)
+
+
+def cubic(t):
+    t = abs(t)
+    return np.where(t <= 1, (1.25 * t - 2.25) * t * t + 1, np.where(t < 2, ((-0.75 * t + 3.75) * t - 6) * t + 3, 0))
+
+
+def bicubic(x, scale, align):
+    """Along both axes, with a matrix for each."""
+    def matrix(size):
+        whole, result = size * scale, np.zeros((size * scale, size))
+        for i in range(whole):
+            place = i * (size - 1) / (whole - 1) if align else (i + 0.5) / scale - 0.5
+            for u in range(-1, 3):
+                at = int(np.floor(place)) + u
+                result[i, min(max(at, 0), size - 1)] += cubic(place - at)
+        return result
+
+    return np.einsum("ih,nchw,jw->ncij", matrix(x.shape[2]), x, matrix(x.shape[3]))
+
+
+def library(grid):
+    def add(name, body, shapes, reference):
+        grid.add(f"lib_{name}", body, shapes, lambda g, *inputs: tuple(
+            Value(g, "", np.ascontiguousarray(result, np.float32))
+            for result in reference(g, *(x.array for x in inputs))))
+
+    def affine(g, name, x):
+        shape = (-1, *[1] * (x.ndim - 2))
+        return x * weight(g, f"{name}_1.weight", x.shape[1]).reshape(shape) + weight(
+            g, f"{name}_1.bias", x.shape[1]).reshape(shape)
+
+    maps, wide = (18, 7, 9), (32, 14, 14)
+    for shape, groups in ((maps, 6), (wide, 4), (wide, 32), ((16, 5, 5), 1)):
+        add("groupnorm", f"groupnorm({groups})", shape, lambda g, x, groups=groups: [affine(
+            g, "groupnorm", standardised(x.reshape(len(x), groups, -1), 2).reshape(x.shape))])
+    for shape in (maps, wide, (3, 31, 17)):
+        add("instancenorm", "instancenorm", shape, lambda g, x: [standardised(x, (2, 3))])
+        add("instancenorm_affine", "instancenorm(affine=true)", shape,
+            lambda g, x: [affine(g, "instancenorm", standardised(x, (2, 3)))])
+        add("layernorm", "layernorm", shape, lambda g, x: [affine(g, "layernorm", standardised(x, 1))])
+    add("layernorm_features", "flatten -> layernorm", (40, 1, 1),
+        lambda g, x: [affine(g, "layernorm", standardised(x[:, :, 0, 0], 1))])
+    add("layernorm_plain", "layernorm(eps=1e-3, affine=false)", maps, lambda g, x: [standardised(x, 1, 1e-3)])
+    for size in (3, 4, 5):
+        def response(g, x, size=size):
+            padded = np.pad(x * x, ((0, 0), (size // 2, size - 1 - size // 2), (0, 0), (0, 0)))
+            total = sum(padded[:, i:i + x.shape[1]] for i in range(size))
+            return [x / (2 + 0.1 / size * total) ** 0.75]
+        add("local_response_norm", f"local_response_norm({size}, alpha=0.1, k=2)", maps, response)
+
+    def shuffled(x, r):
+        n, c, h, w = x.shape
+        return x.reshape(n, c // r ** 2, r, r, h, w).transpose(0, 1, 4, 2, 5, 3).reshape(n, c // r ** 2, h * r, w * r)
+
+    add("pixel_shuffle", "pixel_shuffle(3)", maps, lambda g, x: [shuffled(x, 3)])
+    add("pixel_shuffle", "pixel_shuffle(2)", wide, lambda g, x: [shuffled(x, 2)])
+    add("pixel_unshuffle", "pixel_shuffle(3) -> pixel_unshuffle(3)", maps, lambda g, x: [x])
+    add("channel_shuffle", "channel_shuffle(3)", maps, lambda g, x: [
+        x.reshape(len(x), 3, 6, 7, 9).swapaxes(1, 2).reshape(x.shape)])
+    add("transpose", "return transpose(x, (2, 3, 1)), transpose(x, (3, 1, 2)), transpose(x, (1, 3, 2))", maps,
+        lambda g, x: [x.transpose(0, 2, 3, 1), x.transpose(0, 3, 1, 2), x.transpose(0, 1, 3, 2)])
+    add("crop", "return crop(x, 5), crop(x, (3, 4), top=2, left=0)", maps,
+        lambda g, x: [x[:, :, 1:6, 2:7], x[:, :, 2:5, 0:4]])
+    add("slice", "return slice(x, 3, 7), slice(x -> flatten, 100, 120)", maps,
+        lambda g, x: [x[:, 3:8], x.reshape(len(x), -1)[:, 100:121]])
+    add("split", "a, b, c = x -> split(3)\nreturn a + c, b", maps, lambda g, x: [x[:, :6] + x[:, 12:], x[:, 6:12]])
+    add("reshape", "return reshape(x, (7, 6, 27)), reshape(x -> flatten, (14, 9, 9))", maps,
+        lambda g, x: [x.reshape(-1, 7, 6, 27), x.reshape(-1, 14, 9, 9)])
+    add("lp_pool", "return lp_pool(x, 2), lp_pool(x, 3, stride=2, p=3)", maps, lambda g, x: [
+        np.sqrt((windows(np.pad(x, ((0, 0), (0, 0), (0, 1), (0, 1))), 1)[:, :, :6, :8].reshape(
+            len(x), 18, 3, 2, 4, 2) ** 2).sum((3, 5))),
+        np.lib.stride_tricks.sliding_window_view(abs(x) ** 3, (3, 3), (2, 3))[:, :, ::2, ::2].sum((4, 5)) ** (1 / 3)])
+
+    def cells(x, h, w):
+        def ends(i, size, count):
+            return i * size // count, -(-(i + 1) * size // count)
+        return np.stack([np.stack([x[:, :, slice(*ends(i, x.shape[2], h)), slice(*ends(j, x.shape[3], w))].max((2, 3))
+                                   for j in range(w)], 2) for i in range(h)], 2)
+
+    for size in (3, (4, 5), (7, 1)):
+        h, w = size if isinstance(size, tuple) else (size, size)
+        add("adaptive_maxpool", f"adaptive_maxpool({size})", maps, lambda g, x, h=h, w=w: [cells(x, h, w)])
+    for align in (False, True):
+        add("upsample_bicubic", f"upsample_bicubic(3, align_corners={str(align).lower()})", (5, 7, 9),
+            lambda g, x, align=align: [bicubic(x, 3, align)])
+    add("reductions", "return mean_over(x, channels=true), sum_over(x, height=true, width=true), max_over(x, width=true),"
+        " min_over(x, channels=true, height=true)", maps, lambda g, x: [
+            x.mean(1, keepdims=True), x.sum((2, 3), keepdims=True), x.max(3, keepdims=True),
+            x.min((1, 2), keepdims=True)])
+    add("matmul", "return matmul(x, y)", [(3, 7, 9), (3, 9, 5)], lambda g, x, y: [x @ y])
+
+    def conv1(g, name, x, outside, bias=True):
+        result = np.einsum("nchw,oc->nohw", x, weight(g, f"{name}.weight", outside, x.shape[1], 1, 1)[:, :, 0, 0])
+        return result + weight(g, f"{name}.bias", outside)[:, None, None] if bias else result
+
+    def attention(g, x, heads):
+        q, k, v = (conv1(g, f"self_attention_1.{part}", x, x.shape[1]).reshape(len(x), heads, -1, x[0, 0].size)
+                   for part in ("query", "key", "value"))
+        scores = np.einsum("nhda,nhdb->nhab", q, k) / np.sqrt(q.shape[2])
+        p = np.exp(scores - scores.max(3, keepdims=True))
+        p /= p.sum(3, keepdims=True)
+        return conv1(g, "self_attention_1.out", np.einsum("nhab,nhdb->nhda", p, v).reshape(x.shape), x.shape[1])
+
+    add("self_attention", "self_attention(heads=3)", (12, 5, 7), lambda g, x: [attention(g, x, 3)])
+    add("self_attention", "self_attention", (16, 8, 8), lambda g, x: [attention(g, x, 1)])
+    add("activations", "return selu(x), celu(x, alpha=0.5), logsigmoid(x), tanhshrink(x), hardshrink(x), softshrink(x)",
+        maps, lambda g, x: [
+            1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(x)),
+            np.where(x > 0, x, 0.5 * np.expm1(x / 0.5)), -np.log1p(np.exp(-x)), x - np.tanh(x),
+            np.where(abs(x) > 0.5, x, 0), np.sign(x) * np.maximum(abs(x) - 0.5, 0)])
+    add("prelu", "prelu", maps, lambda g, x: [
+        np.where(x >= 0, x, x * weight(g, "prelu_1.weight", 18)[:, None, None])])
+    add("prelu_one", "prelu(1)", maps, lambda g, x: [np.where(x >= 0, x, x * weight(g, "prelu_1.weight", 1))])
