@@ -93,6 +93,7 @@ def suites(slow):
         Suite("networks-forced", [*REFERENCE, "--networks", FORCED_NETWORKS, "--algorithm", CONVOLUTIONS],
               minutes=40),
         Suite("digits", [PYTHON, ROOT / "test" / "execute" / "digits.py"], minutes=10),
+        Suite("gradients", [PYTHON, ROOT / "test" / "train" / "run_gradients.py"], minutes=15),
         Suite("training", [PYTHON, ROOT / "test" / "train" / "run_training.py"], minutes=15),
     ]
     if slow:
