@@ -64,3 +64,16 @@ cnn.model @read_twice {
   cnn.output %1 "wide" : tensor<?x96x112x112xf32>
   cnn.output %2 "y" : tensor<?x96x56x56xf32>
 }
+
+// What computes anything is no reason to make two layers one.
+
+// CHECK-LABEL: cnn.model @squeezes
+// CHECK-COUNT-2: cnn.fused
+cnn.model @squeezes {
+  %x = cnn.input "image" : tensor<?x64x1x1xf32>
+  %u = cnn.weight "fc1.weight" : tensor<16x64x1x1xf32>
+  %w = cnn.weight "fc2.weight" : tensor<64x16x1x1xf32>
+  %1 = cnn.conv %x, %u : (tensor<?x64x1x1xf32>, tensor<16x64x1x1xf32>) -> tensor<?x16x1x1xf32>
+  %2 = cnn.conv %1, %w : (tensor<?x16x1x1xf32>, tensor<64x16x1x1xf32>) -> tensor<?x64x1x1xf32>
+  cnn.output %2 "y" : tensor<?x64x1x1xf32>
+}
