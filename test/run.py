@@ -26,6 +26,7 @@ PYTHON = sys.executable
 LIT = pathlib.Path(PYTHON).with_name("lit")
 CMAKE = pathlib.Path(PYTHON).with_name("cmake")
 REFERENCE = [PYTHON, ROOT / "test" / "execute" / "run_reference.py"]
+ONNX = [PYTHON, ROOT / "test" / "onnx" / "run_onnx.py"]
 WRAPPED = r"(kernels/.*|runtime/runtime|tune/tune)\.test$"  # tests that only run what is a suite of its own
 CONVOLUTIONS = "direct,im2col,winograd2,winograd4"
 BF16_NETWORKS = "resnet18,densenet121,mobilenet_v2,unet"
@@ -90,6 +91,7 @@ def suites(slow):
         Suite("layers-bf16", [*REFERENCE, "--quiet", "--precision", "bf16"]),
         Suite("networks-bf16", [*REFERENCE, "--precision", "bf16", "--networks", BF16_NETWORKS], minutes=20),
         Suite("random", [*REFERENCE, "--random", "24"], minutes=20),
+        Suite("onnx", [*ONNX, "--sample", "4", "node", "pytorch-operator", "simple"], minutes=20),
         Suite("networks-forced", [*REFERENCE, "--networks", FORCED_NETWORKS, "--algorithm", CONVOLUTIONS],
               minutes=40),
         Suite("digits", [PYTHON, ROOT / "test" / "execute" / "digits.py"], minutes=10),
@@ -102,6 +104,7 @@ def suites(slow):
                         minutes=120) for test in tests]
         found += [
             Suite("layers-forced", [*REFERENCE, "--quiet", "--algorithm", ALGORITHMS], minutes=120),
+            Suite("onnx-all", ONNX, minutes=60),
             Suite("training-whole", [PYTHON, ROOT / "test" / "train" / "run_training.py", "--whole"], minutes=60),
             Suite("networks-batch", [*REFERENCE, "--networks", FORCED_NETWORKS, "--batch", "3", "--algorithm",
                                       ALGORITHMS], minutes=240),

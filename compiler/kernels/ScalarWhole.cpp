@@ -71,6 +71,15 @@ static Expr wholePower(Expr x, Expr y) {
   return Halide::select(y < 0, less, result);
 }
 
+/// Where the machine would trap, 1: for 0, which lanes outside of a tensor may
+/// hold, and for -1, whose quotient may not be there.
+static Expr safeDivisor(Expr x) {
+  if (Halide::Internal::is_const(x))
+    return x;
+  Expr one = Halide::Internal::make_one(x.type());
+  return Halide::select(x == 0 || x == -1, one, x);
+}
+
 Expr wholeExpr(Operation &op, ArrayRef<Expr> given) {
   // An element of a tensor of natural numbers is the same bits here.
   SmallVector<Expr> v(given);
@@ -94,8 +103,13 @@ Expr wholeExpr(Operation &op, ArrayRef<Expr> given) {
       .Case([&](arith::SubIOp) { return v[0] - v[1]; })
       .Case([&](arith::MulIOp) { return v[0] * v[1]; })
       .Case([&](arith::FloorDivSIOp) { return v[0] / v[1]; })
-      .Case([&](arith::DivSIOp) { return Halide::div_round_to_zero(v[0], v[1]); })
-      .Case([&](arith::RemSIOp) { return Halide::mod_round_to_zero(v[0], v[1]); })
+      .Case([&](arith::DivSIOp) {
+        Expr quotient = Halide::div_round_to_zero(v[0], safeDivisor(v[1]));
+        return Halide::select(v[1] == -1, -v[0], quotient);
+      })
+      .Case([&](arith::RemSIOp) {
+        return Halide::mod_round_to_zero(v[0], safeDivisor(v[1]));
+      })
       .Case([&](arith::DivUIOp) {
         return fromNatural(natural(v[0]) / natural(v[1]));
       })
@@ -138,7 +152,9 @@ Expr wholeExpr(Operation &op, ArrayRef<Expr> given) {
             arith::FPToSIOp, arith::ExtFOp, arith::TruncFOp, arith::ExtSIOp,
             arith::TruncIOp>([&](auto) { return converted(); })
       .Case([&](arith::RemFOp) {
-        return v[0] - v[1] * Halide::trunc(v[0] / v[1]);
+        // Of a number within the divisor nothing is subtracted.
+        Expr rest = v[0] - v[1] * Halide::trunc(v[0] / v[1]);
+        return Halide::select(Halide::abs(v[0]) < Halide::abs(v[1]), v[0], rest);
       })
       .Case([&](math::TanOp) { return Halide::tan(v[0]); })
       .Case([&](math::AsinOp) { return Halide::asin(v[0]); })

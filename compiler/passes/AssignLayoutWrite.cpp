@@ -100,7 +100,7 @@ void LayoutWriter::insertConversions() {
 }
 
 /// What an output shows lies in the caller's tensor: it is nobody's slice,
-/// has no halo, and is not an input.
+/// has no halo, and is neither an input nor a weight.
 void LayoutWriter::copyToOutputs() {
   OpBuilder builder(model.getContext());
   llvm::SmallPtrSet<void *, 4> shown;
@@ -113,7 +113,8 @@ void LayoutWriter::copyToOutputs() {
     bool haloed = llvm::any_of(halos.lookup(root),
                                [](int64_t h) { return h != 0; });
     bool again = !shown.insert(root.getAsOpaquePointer()).second;
-    if (!slice && !haloed && !again && !root.getDefiningOp<cnn::InputOp>())
+    bool given = root.getDefiningOp<cnn::InputOp>() || Group::isWeight(root);
+    if (!slice && !haloed && !again && !given)
       continue;
     builder.setInsertionPoint(output);
     Value copy;

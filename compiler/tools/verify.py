@@ -84,7 +84,7 @@ def with_all_values(model, path):
     ports = {port.name: port for port in inferred.graph.value_info}
     outputs = {port.name for port in model.graph.output}
     for node in model.graph.node:
-        for name in node.output:
+        for name in node.output if node.op_type != "Constant" else []:
             if name in ports and name not in outputs and ports[name].type.tensor_type.elem_type == onnx.TensorProto.FLOAT:
                 model.graph.output.append(ports[name])
     onnx.save(model, path)

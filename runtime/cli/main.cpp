@@ -93,9 +93,20 @@ struct Arguments {
     NamedPath P = {};
     if (!text(P.Path, Why))
       return false;
-    size_t Length = strcspn(P.Path, "=/");
+    size_t Length = strcspn(P.Path, "=");
     if (P.Path[Length] == '=' && Length < sizeof(P.Name)) {
       memcpy(P.Name, P.Path, Length);
+      // A name may have slashes; where they lead to a folder it is a path.
+      char *Slash = strrchr(P.Name, '/');
+      if (Slash) {
+        *Slash = 0;
+        bool Path = Slash == P.Name || access(P.Name, F_OK) == 0;
+        *Slash = '/';
+        if (Path) {
+          P.Name[0] = 0;
+          return Out.push(P) || fail(Why, "out of memory");
+        }
+      }
       P.Path += Length + 1;
     }
     return Out.push(P) || fail(Why, "out of memory");
@@ -189,7 +200,10 @@ static bool runProgram(const Options &O, Failure &Why) {
     return true;
   }
   bool Measures = O.Bench || O.Profile;
-  if (!Measures && !O.EvalFolder && !O.Pictures.size() && !O.Inputs.size())
+  // A program without inputs has its outputs to give.
+  bool Asked = O.Pictures.size() || O.Inputs.size() ||
+               (!M.Program.num_inputs && O.Outputs.size());
+  if (!Measures && !O.EvalFolder && !Asked)
     return fail(Why, "nothing to do: give a picture, or see --help");
   char OwnWeights[4096];
   halcyon_options Settings = {};

@@ -10,10 +10,12 @@ case that fails and is not there is a failure, and so is one that passes and is.
 
 import argparse
 import concurrent.futures
+import json
 import os
 import pathlib
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -38,14 +40,17 @@ KNOWN.update({f"Reduce{kind}": [1] for kind in
               ("Sum", "Mean", "Max", "Min", "Prod", "L1", "L2", "SumSquare", "LogSum", "LogSumExp")})
 
 
+BITS = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu", "float4_e2m1fn")
+
+
+def as_array(value):
+    return numpy_helper.to_array(value) if isinstance(value, TensorProto) else np.asarray(value)
+
+
 def as_written(array):
-    """In the bits of types that .npy has no name for."""
-    array = np.asarray(array)
-    if array.dtype.name in ("bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz",
-                            "float8_e8m0fnu"):
-        return array.view(np.uint16 if array.dtype.itemsize == 2 else np.uint8)
-    if array.dtype == bool:
-        return array.astype(np.uint8)
+    """In the bits of types that files have no name for."""
+    if array.dtype.name in BITS or array.dtype == bool:
+        return array.view(np.uint8) if array.ndim else array.reshape(1).view(np.uint8)
     if array.dtype.name in ("int4", "int2"):
         return array.astype(np.int8)
     if array.dtype.name in ("uint4", "uint2"):
@@ -53,9 +58,32 @@ def as_written(array):
     return array
 
 
+def path_of(folder, stem, value):
+    """Where a tensor is kept: bfloat16 is safetensors' alone."""
+    return folder / f"{stem}.{'safetensors' if value.dtype.name == 'bfloat16' else 'npy'}"
+
+
+def save(path, name, value):
+    value = np.ascontiguousarray(as_written(value if value.ndim else value.reshape(1)))
+    if path.suffix == ".npy":
+        np.save(path, value)
+        return
+    header = json.dumps({name: {"dtype": "BF16", "shape": list(value.shape), "data_offsets": [0, value.nbytes]}}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + value.tobytes())
+
+
+def load(path, dtype):
+    if path.suffix == ".npy":
+        return np.load(path)
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    (entry,) = (e for key, e in json.loads(data[8:8 + length]).items() if key != "__metadata__")
+    begin, end = (8 + length + offset for offset in entry["data_offsets"])
+    return np.frombuffer(data[begin:end], dtype).reshape(entry["shape"])
+
+
 def trouble(result, expected, case):
     """What is wrong with a result, or nothing."""
-    expected = np.asarray(expected)
     if result.size != expected.size or (result.shape != expected.shape and expected.ndim):
         return f"has the shape {list(result.shape)}, not {list(expected.shape)}"
     if expected.dtype.name not in ("float16", "float32", "float64", "bfloat16"):
@@ -64,8 +92,6 @@ def trouble(result, expected, case):
             return f"holds {result.dtype}, not {expected.dtype}"
         wrong = int((result.reshape(expected.shape) != expected).sum())
         return f"differs in {wrong} of {expected.size} elements" if wrong else ""
-    if expected.dtype.name == "bfloat16":
-        result = result.view(expected.dtype)
     rtol, atol = case.rtol, case.atol
     if expected.dtype.itemsize == 2:
         rtol, atol = max(rtol, 1e-2 if expected.dtype.name == "bfloat16" else 2e-3), 1e-3
@@ -98,7 +124,7 @@ def with_known(case):
     ports = [port for port in model.graph.input if port.name not in known]
     for port in model.graph.input:
         if port.name in known:
-            model.graph.initializer.append(numpy_helper.from_array(np.asarray(case.inputs[port.name]), port.name))
+            model.graph.initializer.append(numpy_helper.from_array(as_array(case.inputs[port.name]), port.name))
     del model.graph.input[:]
     model.graph.input.extend(ports)
     return model, inputs
@@ -141,9 +167,9 @@ class Group:
             for field in ("node", "input", "output", "initializer", "sparse_initializer"):
                 getattr(graph, field).extend(getattr(own.graph, field))
             # What has no elements is neither read nor written.
-            feeds.update({prefix + name: value for name, value in inputs.items() if np.asarray(value).size})
-            wanted.update({prefix + name: (case, value) for name, value in case.outputs.items()
-                           if name and np.asarray(value).size})
+            feeds.update({prefix + name: as_array(value) for name, value in inputs.items() if as_array(value).size})
+            wanted.update({prefix + name: (case, as_array(value)) for name, value in case.outputs.items()
+                           if name and as_array(value).size})
         model.graph.CopyFrom(graph)
         return model, feeds, wanted
 
@@ -195,13 +221,12 @@ class Group:
     def execute(self, cases, folder, feeds, wanted):
         command = [folder / "program", "--threads", "2"]
         for number, (name, value) in enumerate(feeds.items()):
-            path = folder / f"in{number}.npy"
-            value = np.asarray(as_written(value))
-            np.save(path, value if value.ndim else value.reshape(1))
+            path = path_of(folder, f"in{number}", value)
+            save(path, name, value)
             command += ["--input", f"{name}={path}"]
         outputs = {}
-        for number, name in enumerate(wanted):
-            outputs[name] = folder / f"out{number}.npy"
+        for number, (name, (case, value)) in enumerate(wanted.items()):
+            outputs[name] = path_of(folder, f"out{number}", value)
             command += ["--output", f"{name}={outputs[name]}"]
         done = limited(command, self.seconds)
         if done is None:
@@ -209,7 +234,7 @@ class Group:
         if done.returncode:
             return self.apart(cases, f"the program ends with {done.returncode}: {done.stderr[-150:]}")
         for name, (case, expected) in wanted.items():
-            if why := trouble(np.load(outputs[name]), expected, case):
+            if why := trouble(load(outputs[name], expected.dtype), expected, case):
                 self.reasons.setdefault(case.name, re.sub(r"^c\d+__", "", name) + " " + why)
 
 

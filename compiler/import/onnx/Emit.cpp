@@ -139,6 +139,15 @@ mlir::Value Emitter::stored(const Expr &expr, DataType type, Type element) {
   mlir::Value x = convert(emit(expr), expr.kind(), kindOf(type));
   if (element.isF16())
     return arith::TruncFOp::create(builder, loc, element, x);
+  // Elements of less than a byte lie in one each.
+  if (bitsOf(type) < 8 && type != DataType::F4E2M1) {
+    mlir::Value by = constant(Scalar::integer(64 - bitsOf(type)));
+    x = arith::ShLIOp::create(builder, loc, x, by);
+    if (isUnsigned(type))
+      x = arith::ShRUIOp::create(builder, loc, x, by);
+    else
+      x = arith::ShRSIOp::create(builder, loc, x, by);
+  }
   auto integer = dyn_cast<IntegerType>(element);
   if (!integer || integer.getWidth() == 1 || integer.getWidth() == 64)
     return x;
@@ -208,8 +217,8 @@ mlir::Value Emitter::unary(const ExprNode &node, mlir::Value x) {
   }
   case ExprOp::IsNan:
   case ExprOp::IsInf: {
-    // By the bits, as compilers may take it that there are none: without its
-    // sign, infinity is the largest number that is none.
+    // By the bits, as compilers may take it that there are none. Without its
+    // sign, by doubling, infinity has the largest bits but for what is no number.
     bool wide = node.operands[0].kind() == Kind::F64;
     Type type = builder.getIntegerType(wide ? 64 : 32);
     auto number = [&](int64_t value) -> mlir::Value {
@@ -217,13 +226,12 @@ mlir::Value Emitter::unary(const ExprNode &node, mlir::Value x) {
                                        builder.getIntegerAttr(type, value));
     };
     mlir::Value bits = arith::BitcastOp::create(builder, loc, type, x);
-    bits = arith::AndIOp::create(builder, loc, bits,
-                                 number(wide ? INT64_MAX : INT32_MAX));
+    bits = arith::AddIOp::create(builder, loc, bits, bits);
     return arith::CmpIOp::create(
         builder, loc,
-        node.op == ExprOp::IsNan ? arith::CmpIPredicate::sgt
+        node.op == ExprOp::IsNan ? arith::CmpIPredicate::ugt
                                  : arith::CmpIPredicate::eq,
-        bits, number(wide ? 0x7ff0000000000000 : 0x7f800000));
+        bits, number(wide ? int64_t(0xffe0000000000000) : -0x1000000));
   }
   case ExprOp::BitsOf: {
     mlir::Value bits =

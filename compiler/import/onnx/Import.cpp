@@ -91,6 +91,12 @@ Type Importer::elementType(DataType type) {
   case DataType::I32:
   case DataType::I64:
     return builder.getIntegerType(bitsOf(type));
+  case DataType::I4:
+  case DataType::I2:
+    return builder.getIntegerType(8);
+  case DataType::U4:
+  case DataType::U2:
+    return builder.getIntegerType(8, /*isSigned=*/false);
   case DataType::U8:
   case DataType::U16:
   case DataType::U32:

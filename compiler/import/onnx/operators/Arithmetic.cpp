@@ -144,7 +144,10 @@ static LogicalResult importBitShift(NodeContext &node) {
   bool left = node.word("direction") == "LEFT";
   Expr width(int64_t(bitsOf(operands[0].type)));
   return node.set(node.map(operands, operands[0].type, [&](ArrayRef<Expr> e) {
+    // Of a sign that comes in there is no end.
     Expr by = min(e[1], Expr(63));
+    if (!left && e[0].kind() == Kind::Int)
+      return e[0] >> by;
     Expr moved = left ? e[0] << by : e[0] >> by;
     return select(e[1] < width, moved, convert(Expr(0), moved.kind()));
   }));

@@ -250,6 +250,8 @@ static LogicalResult importMaxUnpool(NodeContext &node) {
   for (unsigned d = 0; d < rank; ++d)
     shape.push_back((x.shape[d + 2] - 1) * strides[d] - pads[d] -
                     pads[d + rank] + kernel[d]);
+  // Indices are places in the shape that follows from the window.
+  Shape natural = shape;
   if (node.has(2)) {
     auto given = node.knownIntegers(2);
     if (!given || given->size() != shape.size())
@@ -259,11 +261,14 @@ static LogicalResult importMaxUnpool(NodeContext &node) {
   }
   return node.set(node.compute(
       x.type, shape, {x, indices}, [&](Coords at, ArrayRef<Reader> in) {
-        Expr place = ravel(at, shape);
+        Expr place = ravel(at, natural), inside(true);
+        for (unsigned d = 2; d < shape.size(); ++d)
+          if (shape[d] > natural[d])
+            inside = inside && at[d] < Expr(natural[d]);
         return sum(x.sizes().drop_front(2), [&](Coords r) {
           SmallVector<Expr> from = source(at, r);
           Expr element = in[0](from);
-          return select(in[1](from) == place, element,
+          return select(inside && in[1](from) == place, element,
                         convert(Expr(0), element.kind()));
         });
       }));

@@ -348,11 +348,15 @@ static LogicalResult importSpaceToDepth(NodeContext &node) {
     return node.fail("its blocks do not fit its operand");
   Shape shape = {x.shape[0], x.shape[1] * block * block, x.shape[2] / block,
                  x.shape[3] / block};
+  bool channelFirst = node.word("mode", "DCR") == "CRD";
   return node.set(
       node.compute(x.type, shape, {x}, [&](Coords at, ArrayRef<Reader> in) {
         Expr b(block), channels(x.shape[1]);
-        Expr part = floorDiv(at[1], channels);
-        return in[0](at[0], floorMod(at[1], channels),
+        Expr part = channelFirst ? floorMod(at[1], b * b)
+                                 : floorDiv(at[1], channels);
+        Expr channel = channelFirst ? floorDiv(at[1], b * b)
+                                    : floorMod(at[1], channels);
+        return in[0](at[0], channel,
                      at[2] * b + floorDiv(part, b),
                      at[3] * b + floorMod(part, b));
       }));
