@@ -102,7 +102,8 @@ FusePairs::Choice FusePairs::cheapest(cnn::FusedOp fused, const Target &machine,
   Choice choice;
   for (const Kernel *kernel : allKernels()) {
     std::string why;
-    if (!kernel->handles(group, machine, why))
+    // What takes any group says nothing of pairs.
+    if (kernel->isFallback() || !kernel->takes(group, machine, why))
       continue;
     if (part &&
         kernel->handles(Group(part.getBody().front()), machine, why))
