@@ -115,7 +115,8 @@ Func logicalInput(KernelBuilder &b, Value argument) {
   return f;
 }
 
-void scheduleLogical(KernelBuilder &b, Func func, ArrayRef<int64_t> shape) {
+void scheduleLogical(KernelBuilder &b, Func func, ArrayRef<int64_t> shape,
+                     bool flat) {
   std::vector<Var> args = func.args();
   if (args.empty())
     return;
@@ -124,6 +125,12 @@ void scheduleLogical(KernelBuilder &b, Func func, ArrayRef<int64_t> shape) {
   auto guard = TailStrategy::GuardWithIf;
   int64_t inner = ShapedType::isDynamic(shape.back()) ? 1 << 20 : shape.back();
   Var task("task"), chunk("chunk");
+  while (flat && args.size() > 1) {
+    Var fused("flat" + std::to_string(args.size()));
+    func.fuse(args[0], args[1], fused);
+    args[0] = fused;
+    args.erase(args.begin() + 1);
+  }
   if (args.size() == 1) {
     func.split(args[0], task, chunk, 16 * 1024 / bytes, guard)
         .vectorize(chunk, lanes, guard)

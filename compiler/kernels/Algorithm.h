@@ -66,9 +66,10 @@ std::vector<Halide::Var> logicalVars(size_t rank);
 Halide::Func logicalInput(KernelBuilder &builder, mlir::Value argument);
 
 /// Schedules a Func of logical dimensions: vectors along the innermost one, the
-/// others cut into tasks.
+/// others cut into tasks. `flat`: the whole is one row in memory, and so is all
+/// that it reads.
 void scheduleLogical(KernelBuilder &builder, Halide::Func func,
-                     llvm::ArrayRef<int64_t> shape);
+                     llvm::ArrayRef<int64_t> shape, bool flat = false);
 
 } // namespace halcyon
 

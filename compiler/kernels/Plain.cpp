@@ -79,8 +79,19 @@ public:
       std::vector<Halide::Expr> at(vars.begin(), vars.end());
       Func output = b.output(index, vars, func(at));
       storeSums(output);
-      scheduleLogical(b, output, type.getShape());
+      scheduleLogical(b, output, type.getShape(), isFlat(b.group, type));
     }
+  }
+
+private:
+  /// Whether a chain of elementwise operations is one row: what updates weights.
+  static bool isFlat(const Group &group, RankedTensorType type) {
+    return !group.anchor() && cnn::isFixed(type) &&
+           llvm::all_of(group.inputs(), [&](Value input) {
+             auto from = cnn::tensorOf(input);
+             return from.getNumElements() == 1 ||
+                    from.getShape() == type.getShape();
+           });
   }
 };
 } // namespace

@@ -387,9 +387,11 @@ void CompiledKernel::setInputs(ArrayRef<Tensor> tensors) {
     buffer.type = value.getType();
     auto type = cast<RankedTensorType>(buffer.type);
     cnn::BufferGeometry geometry = cnn::interiorOf(type);
-    buffer.memory = AlignedFloats(cnn::elementsOf(type) * batch, kPoison);
+    buffer.memory = AlignedFloats(
+        cnn::elementsOf(type) * (cnn::isFixed(type) ? 1 : batch), kPoison);
     // A slice begins after one block of other channels.
-    if (type.getRank() == 4 && cnn::layoutOf(type).getChannels())
+    if (type.getRank() == 4 && !cnn::isFixed(type) &&
+        cnn::layoutOf(type).getChannels())
       buffer.before = cnn::layoutOf(type).getOrder() == "nhwc"
                           ? 1
                           : geometry.dims[geometry.dims.size() - 2].stride;
@@ -442,10 +444,11 @@ std::vector<Tensor> CompiledKernel::outputs(std::string &error) {
     widen(buffer);
     auto type = cast<RankedTensorType>(buffer.type);
     std::vector<int64_t> shape(type.getShape());
-    shape[0] = batch;
+    if (!cnn::isFixed(type))
+      shape[0] = batch;
     Tensor tensor(shape);
     float *start = buffer.memory.data() + buffer.before;
-    if (type.getRank() != 4) {
+    if (type.getRank() != 4 || cnn::isFixed(type)) {
       std::copy_n(start, tensor.data.size(), tensor.data.data());
       tensors.push_back(std::move(tensor));
       continue;
