@@ -132,6 +132,14 @@ void scheduleLogical(KernelBuilder &b, Func func, ArrayRef<int64_t> shape,
     args.erase(args.begin() + 1);
   }
   if (args.size() == 1) {
+    // Vectors are no longer than what there is: Halide keeps one element in
+    // memory that is not aligned for more.
+    int64_t count = 1;
+    for (int64_t size : shape)
+      count = ShapedType::isDynamic(size) ? 1 << 20 : count * size;
+    if (count == 1)
+      return;
+    lanes = (int)std::min<int64_t>(lanes, count);
     func.split(args[0], task, chunk, 16 * 1024 / bytes, guard)
         .vectorize(chunk, lanes, guard)
         .parallel(task);
