@@ -271,7 +271,11 @@ void ConvWeightGrad::build(KernelBuilder &b) const {
     }
     out = b.output(0, {u, w, c, o}, sum);
     scheduleLogical(b, out, cnn::tensorOf(grad.getResult()).getShape());
-    whole.compute_root().bound(u, 0, s.kw).bound(w, 0, s.kh).bound(c, 0, s.cig)
+    whole.compute_root()
+        .store_in(Halide::MemoryType::Heap)
+        .bound(u, 0, s.kw)
+        .bound(w, 0, s.kh)
+        .bound(c, 0, s.cig)
         .bound(o, 0, s.o).bound(k, 0, nest.chunks);
     tasks = whole;
   }

@@ -62,7 +62,9 @@ public:
       if (name == output.name() || !function.has_update_definition())
         continue;
       Func sum(function);
-      sum.compute_root();
+      // Where vectors are masked Halide counts on their whole alignment, which
+      // a few elements on the stack don't have.
+      sum.compute_root().store_in(Halide::MemoryType::Heap);
       for (int i = 0; i < sum.num_update_definitions() && sum.dimensions(); ++i)
         sum.update(i).parallel(sum.args().back());
     }
