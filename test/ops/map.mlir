@@ -58,7 +58,7 @@ cnn.model @arguments {
 
 cnn.model @yields_a_truth_value {
   %x = cnn.input "x" : tensor<?x8x6x6xf32>
-  // expected-error @below {{the region yields one f32}}
+  // expected-error @below {{the region yields one element of the result}}
   %1 = cnn.map "positive" %x : (tensor<?x8x6x6xf32>) -> tensor<?x8x6x6xf32> {
   ^bb0(%a: f32):
     %zero = arith.constant 0.0 : f32

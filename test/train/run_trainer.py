@@ -89,7 +89,7 @@ def learns(f):
     assert epochs[-1]["table table"] == [[7, 0, 0], [0, 7, 0], [0, 0, 7]], epochs[-1]
     assert abs(steps[0]["rate"] - 0.5) < 1e-9 and steps[-1]["rate"] < 0.01, "a cosine"
     found = sorted(path.name for path in (f.path / "run").iterdir())
-    assert found == ["best.safetensors", "last.safetensors", "log.jsonl", "plan.json", "state.safetensors",
+    assert found == ["best.safetensors", "last.safetensors", "log.jsonl", "pictures.json", "plan.json", "state.safetensors",
                      "step-10.safetensors", "step-20.safetensors"], found
     state = tensors(f.path / "run" / "state.safetensors")
     assert set(state) == {"w", "slot:velocity:w", "average:w"}, set(state)
