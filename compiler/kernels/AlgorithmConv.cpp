@@ -1,7 +1,7 @@
 //===- AlgorithmConv.cpp - What sums of products compute ------------------===//
 
 #include "compiler/kernels/Algorithm.h"
-#include "dialects/cnn/Support.h"
+#include "compiler/kernels/Windows.h"
 
 using namespace mlir;
 using Halide::cast;
@@ -16,15 +16,22 @@ static Expr zeroLike(const LogicalTensor &tensor) {
   return Halide::Internal::make_zero(tensor.func.types()[0]);
 }
 
-/// The element, or zero outside the map.
+/// The element, or what padding puts there outside the map.
 static Expr padded(const LogicalTensor &x, Expr at, Expr row, Expr channel,
-                   Expr n) {
+                   Expr n, cnn::PadMode mode = cnn::PadMode::zero) {
   Expr width = x.sizes[0], height = x.sizes[1];
-  Expr inside = at >= 0 && at < width && row >= 0 && row < height;
-  return Halide::select(inside,
-                        x.func(Halide::clamp(at, 0, width - 1),
-                               Halide::clamp(row, 0, height - 1), channel, n),
+  Expr value = x.func(standIn(at, width, mode), standIn(row, height, mode),
+                      channel, n);
+  if (mode != cnn::PadMode::zero)
+    return value;
+  return Halide::select(at >= 0 && at < width && row >= 0 && row < height, value,
                         zeroLike(x));
+}
+
+/// The cell of the input that a tap of output `out` reads, along an axis.
+template <typename Op> static Expr tapCell(Op op, int axis, Expr out, Expr tap) {
+  return out * (int)op.getStride()[axis] + tap * (int)op.getDilation()[axis] -
+         (int)op.getPad()[axis];
 }
 
 static Func defineConv(Operation *op, ArrayRef<LogicalTensor> in,
@@ -37,13 +44,11 @@ static Func defineConv(Operation *op, ArrayRef<LogicalTensor> in,
          (int)w.getDimSize(1), "r");
   int perGroup = (int)(w.getDimSize(0) / conv.getGroups());
   Expr channel = o / perGroup * (int)w.getDimSize(1) + r.z;
-  auto at = [&](Expr v, Expr tap, int axis) {
-    return v * (int)conv.getStride()[axis] + tap * (int)conv.getDilation()[axis] -
-           (int)conv.getPad()[axis];
-  };
   f(x, y, o, n) = in.size() > 2 ? in[2].func(o) : zeroLike(in[0]);
   f(x, y, o, n) += in[1].func(r.x, r.y, r.z, o) *
-                   padded(in[0], at(x, r.x, 1), at(y, r.y, 0), channel, n);
+                   padded(in[0], tapCell(conv, 1, x, r.x),
+                          tapCell(conv, 0, y, r.y), channel, n,
+                          conv.getPadMode());
   return f;
 }
 
@@ -81,13 +86,10 @@ static Func defineConvWeightGrad(Operation *op, ArrayRef<LogicalTensor> in,
   auto w = cnn::tensorOf(grad.getResult());
   RDom r({{0, in[1].sizes[0]}, {0, in[1].sizes[1]}, {0, in[1].sizes[3]}}, "r");
   int perGroup = (int)(w.getDimSize(0) / grad.getGroups());
-  auto at = [&](Expr out, Expr tap, int axis) {
-    return out * (int)grad.getStride()[axis] +
-           tap * (int)grad.getDilation()[axis] - (int)grad.getPad()[axis];
-  };
   f(u, v, c, o) = zeroLike(in[0]);
   f(u, v, c, o) += in[1].func(r.x, r.y, o, r.z) *
-                   padded(in[0], at(r.x, u, 1), at(r.y, v, 0),
+                   padded(in[0], tapCell(grad, 1, r.x, u),
+                          tapCell(grad, 0, r.y, v),
                           o / perGroup * (int)w.getDimSize(1) + c, r.z);
   return f;
 }

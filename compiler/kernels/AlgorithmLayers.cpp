@@ -6,7 +6,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/kernels/Algorithm.h"
-#include "dialects/cnn/Support.h"
+#include "compiler/kernels/Windows.h"
 
 using namespace mlir;
 using Halide::Expr;
@@ -28,35 +28,10 @@ static Expr number(const LogicalTensor &like, double value) {
 // Pools
 //===----------------------------------------------------------------------===//
 
-namespace {
-/// The taps of a window along one axis.
-struct Taps {
-  int size, kernel, stride, before, after, dilation;
-
-  template <typename Op> static Taps of(Op op, int axis) {
-    return {(int)cnn::sizeOf(op.getX(), axis + 2), (int)op.getKernel()[axis],
-            (int)op.getStride()[axis],            (int)op.getPad()[axis],
-            (int)op.getPad()[axis + 2],           (int)op.getDilation()[axis]};
-  }
-  Expr at(Expr out, int tap) const {
-    return out * stride - before + tap * dilation;
-  }
-  Expr inside(Expr i) const { return i >= 0 && i < size; }
-  Expr clamped(Expr i) const { return Halide::clamp(i, 0, size - 1); }
-  /// Taps of window `out` in [-low, size + high).
-  Expr count(Expr out, int low, int high) const {
-    Expr taps = 0;
-    for (int k = 0; k < kernel; ++k)
-      taps += Halide::cast<int>(at(out, k) >= -low && at(out, k) < size + high);
-    return taps;
-  }
-};
-} // namespace
-
 static Func defineMaxPool(Operation *op, ArrayRef<LogicalTensor> in,
                           ArrayRef<Expr> sizes) {
   auto pool = cast<cnn::MaxPoolOp>(op);
-  Taps ty = Taps::of(pool, 0), tx = Taps::of(pool, 1);
+  Windows ty = Windows::of(pool, 0), tx = Windows::of(pool, 1);
   Func f("maxpool");
   Var x("x"), y("y"), c("c"), n("n");
   Expr most = number(in[0], 0) + typeOf(in[0]).min();
@@ -65,7 +40,7 @@ static Func defineMaxPool(Operation *op, ArrayRef<LogicalTensor> in,
       Expr row = ty.at(y, v), column = tx.at(x, u);
       Expr value = in[0].func(tx.clamped(column), ty.clamped(row), c, n);
       // The first of equal values is the maximum.
-      most = Halide::select(tx.inside(column) && ty.inside(row) && value > most,
+      most = Halide::select(tx.isInside(column) && ty.isInside(row) && value > most,
                             value, most);
     }
   f(x, y, c, n) = most;
@@ -75,7 +50,7 @@ static Func defineMaxPool(Operation *op, ArrayRef<LogicalTensor> in,
 static Func defineAvgPool(Operation *op, ArrayRef<LogicalTensor> in,
                           ArrayRef<Expr> sizes) {
   auto pool = cast<cnn::AvgPoolOp>(op);
-  Taps ty = Taps::of(pool, 0), tx = Taps::of(pool, 1);
+  Windows ty = Windows::of(pool, 0), tx = Windows::of(pool, 1);
   Func f("avgpool");
   Var x("x"), y("y"), c("c"), n("n");
   Expr sum = number(in[0], 0);
@@ -83,13 +58,12 @@ static Func defineAvgPool(Operation *op, ArrayRef<LogicalTensor> in,
     for (int u = 0; u < tx.kernel; ++u) {
       Expr row = ty.at(y, v), column = tx.at(x, u);
       sum += Halide::select(
-          tx.inside(column) && ty.inside(row),
+          tx.isInside(column) && ty.isInside(row),
           in[0].func(tx.clamped(column), ty.clamped(row), c, n), number(in[0], 0));
     }
   bool pad = pool.getCountPad();
-  Expr cells = ty.count(y, pad ? ty.before : 0, pad ? ty.after : 0) *
-               tx.count(x, pad ? tx.before : 0, pad ? tx.after : 0);
-  f(x, y, c, n) = sum / Halide::cast(typeOf(in[0]), Halide::max(cells, 1));
+  Expr cells = ty.count(y, pad) * tx.count(x, pad);
+  f(x, y, c, n) = sum / Halide::cast(typeOf(in[0]), cells);
   return f;
 }
 
@@ -396,23 +370,10 @@ static Func definePad(Operation *op, ArrayRef<LogicalTensor> in,
   auto pad = cast<cnn::PadOp>(op);
   Func f("pad");
   Var x("x"), y("y"), c("c"), n("n");
-  auto place = [&](Expr i, int before, int size) {
-    Expr at = i - before;
-    switch (pad.getMode()) {
-    case cnn::PadMode::reflect:
-      at = Halide::cast<int>(Halide::abs(at));
-      at = (size - 1) - Halide::cast<int>(Halide::abs((size - 1) - at));
-      return Halide::clamp(at, 0, size - 1);
-    case cnn::PadMode::circular:
-      return at % size;
-    default:
-      return Halide::clamp(at, 0, size - 1);
-    }
-  };
   int height = (int)cnn::sizeOf(pad.getX(), 2), width = (int)cnn::sizeOf(pad.getX(), 3);
   Expr column = x - (int)pad.getPad()[1], row = y - (int)pad.getPad()[0];
-  Expr value = in[0].func(place(x, (int)pad.getPad()[1], width),
-                          place(y, (int)pad.getPad()[0], height), c, n);
+  Expr value = in[0].func(standIn(column, width, pad.getMode()),
+                          standIn(row, height, pad.getMode()), c, n);
   if (pad.getMode() == cnn::PadMode::zero)
     value = Halide::select(column >= 0 && column < width && row >= 0 && row < height,
                            value, number(in[0], 0));

@@ -8,6 +8,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/kernels/ConvCommon.h"
+#include "compiler/kernels/Windows.h"
 
 using namespace mlir;
 using Halide::Expr;
@@ -108,20 +109,6 @@ private:
   }
 };
 
-/// The cell inside [0, size) that stands for `i`.
-Expr inside(Expr i, int size, cnn::PadMode mode) {
-  switch (mode) {
-  case cnn::PadMode::reflect:
-    i = Halide::select(i < 0, -i, i >= size, 2 * (size - 1) - i, i);
-    break;
-  case cnn::PadMode::circular:
-    return i % size;
-  default:
-    break;
-  }
-  return Halide::clamp(i, 0, size - 1);
-}
-
 void GeneralConv::build(KernelBuilder &b) const {
   auto conv = b.group.anchorAs<cnn::ConvOp>();
   ConvShape s = ConvShape::of(conv);
@@ -153,8 +140,8 @@ void GeneralConv::build(KernelBuilder &b) const {
   if (checks) {
     if (conv.getPadMode() == cnn::PadMode::zero)
       there = column >= 0 && column < s.w && row >= 0 && row < s.h;
-    column = inside(column, s.w, conv.getPadMode());
-    row = inside(row, s.h, conv.getPadMode());
+    column = standIn(column, s.w, conv.getPadMode());
+    row = standIn(row, s.h, conv.getPadMode());
   }
   Point at = {n, Expr(), channel, row, column};
   if (blockedIn)

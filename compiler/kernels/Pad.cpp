@@ -1,7 +1,7 @@
 //===- Pad.cpp - A border around each map ---------------------------------===//
 
 #include "compiler/kernels/Loops.h"
-#include "dialects/cnn/Support.h"
+#include "compiler/kernels/Windows.h"
 
 using namespace mlir;
 using Halide::Expr;
@@ -10,24 +10,6 @@ using Halide::Func;
 namespace halcyon {
 
 namespace {
-
-/// The coordinate that stands for `i`, which may lie outside of [0, size).
-static Expr standIn(Expr i, int size, cnn::PadMode mode) {
-  switch (mode) {
-  case cnn::PadMode::zero:
-  case cnn::PadMode::replicate:
-    return Halide::clamp(i, 0, size - 1);
-  case cnn::PadMode::reflect:
-    // As often as it takes: a period is there and back.
-    if (size == 1)
-      return 0;
-    return (size - 1) -
-           Halide::cast<int>(Halide::abs(i % (2 * size - 2) - (size - 1)));
-  case cnn::PadMode::circular:
-    return i % size;
-  }
-  llvm_unreachable("covered");
-}
 
 class Pad : public LayerKernel<cnn::PadOp> {
 public:
@@ -47,7 +29,7 @@ public:
       Point q = p;
       q.y = standIn(y, height, mode);
       q.x = Halide::select(beside, Halide::clamp(column, 0, width - 1),
-                           Halide::clamp(standIn(column, width, mode), 0, width - 1));
+                           standIn(column, width, mode));
       if (mode != cnn::PadMode::zero)
         return b.at(x, q);
       q.x = Halide::clamp(Halide::likely(column), 0, width - 1);

@@ -1,7 +1,7 @@
 //===- Pool.cpp - Maximum and mean over windows ---------------------------===//
 
 #include "compiler/kernels/Loops.h"
-#include "dialects/cnn/Support.h"
+#include "compiler/kernels/Windows.h"
 
 #include <limits>
 
@@ -15,32 +15,16 @@ namespace halcyon {
 
 namespace {
 
-/// The windows along one axis.
-struct Axis {
-  int size, out, kernel, stride, before, after, dilation;
+/// The windows along one axis, as a fold reads them.
+struct Axis : Windows {
   bool horizontal;
   /// Outside taps read another tap of the window, which a maximum may repeat.
   bool repeats = false;
 
   template <typename Op> static Axis of(Op op, int axis) {
-    return {(int)cnn::sizeOf(op.getX(), axis + 2),
-            (int)cnn::sizeOf(op.getResult(), axis + 2),
-            (int)op.getKernel()[axis],
-            (int)op.getStride()[axis],
-            (int)op.getPad()[axis],
-            (int)op.getPad()[axis + 2],
-            (int)op.getDilation()[axis],
-            axis == 1};
+    return {Windows::of(op, axis), axis == 1};
   }
 
-  /// Whether a test holds for every tap of every window.
-  template <typename Test> bool all(Test test) const {
-    for (int o = 0; o < out; ++o)
-      for (int k = 0; k < kernel; ++k)
-        if (!test(o * stride - before + k * dilation))
-          return false;
-    return true;
-  }
   bool inside() const {
     return all([&](int i) { return i >= 0 && i < size; });
   }
@@ -54,30 +38,24 @@ struct Axis {
         return false;
     return true;
   }
-  Expr tap(Expr o, Expr k) const { return o * stride - before + k * dilation; }
-  Expr clamped(Expr o, Expr k) const {
-    Expr i = tap(o, k);
-    return inside() ? i : Halide::clamp(hint(i), 0, size - 1);
+  Expr cell(Expr o, Expr k) const {
+    Expr i = at(o, k);
+    return inside() ? i : clamped(hint(i));
   }
   /// The value where the tap is inside, else `otherwise`.
   Expr guard(Expr o, Expr k, Expr value, float otherwise) const {
     if (inside() || repeats)
       return value;
-    Expr i = tap(o, k);
-    return Halide::select(hint(i >= 0 && i < size), value, otherwise);
+    return Halide::select(hint(isInside(at(o, k))), value, otherwise);
   }
-  /// Taps that a mean's divisor counts: those in [-low, size + high).
-  Expr count(Expr o, bool pad) const {
+  /// Taps that a mean divides by.
+  Expr cells(Expr o, bool pad) const {
+    Expr taps = count(o, pad);
+    if (Halide::Internal::is_const(taps))
+      return taps;
     int low = pad ? before : 0, high = pad ? after : 0;
-    if (all([&](int i) { return i >= -low && i < size + high; }))
-      return kernel;
-    Expr taps = 0;
-    for (int k = 0; k < kernel; ++k) {
-      Expr i = tap(o, k);
-      taps = taps + Halide::cast<int>(i >= -low && i < size + high);
-    }
-    Expr whole = tap(o, 0) >= -low && tap(o, kernel - 1) < size + high;
-    return Halide::select(hint(whole), kernel, Halide::max(taps, 1));
+    Expr whole = at(o, 0) >= -low && at(o, kernel - 1) < size + high;
+    return Halide::select(hint(whole), kernel, taps);
   }
 
 private:
@@ -161,8 +139,8 @@ private:
     Axis ay = Axis::of(op, 0), ax = Axis::of(op, 1);
     return [&b, op, ay, ax](const Point &p, Expr ky, Expr kx) mutable {
       Point q = p;
-      q.y = ay.clamped(p.y, ky);
-      q.x = ax.clamped(p.x, kx);
+      q.y = ay.cell(p.y, ky);
+      q.x = ax.cell(p.x, kx);
       return b.at(op.getX(), q);
     };
   }
@@ -183,8 +161,8 @@ private:
     return {ay, ax, 0.0f, reader(b, op),
             [](Expr a, Expr v) { return a + v; },
             [ay, ax, pad](Expr sum, const Point &p) {
-              Expr cells = Halide::cast<float>(ay.count(p.y, pad)) *
-                           Halide::cast<float>(ax.count(p.x, pad));
+              Expr cells = Halide::cast<float>(ay.cells(p.y, pad)) *
+                           Halide::cast<float>(ax.cells(p.x, pad));
               return sum * (1.0f / cells);
             }};
   }

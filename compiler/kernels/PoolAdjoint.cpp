@@ -8,7 +8,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/kernels/Loops.h"
-#include "dialects/cnn/Support.h"
+#include "compiler/kernels/Windows.h"
 
 #include <limits>
 
@@ -20,42 +20,6 @@ using Halide::Var;
 
 namespace halcyon {
 namespace {
-
-/// The windows along one axis.
-struct Axis {
-  int size, out, kernel, stride, before, after, dilation;
-
-  template <typename Op> static Axis of(Op op, int axis) {
-    return {(int)cnn::sizeOf(op.getX(), axis + 2),
-            (int)cnn::sizeOf(op.getResult(), axis + 2),
-            (int)op.getKernel()[axis],
-            (int)op.getStride()[axis],
-            (int)op.getPad()[axis],
-            (int)op.getPad()[axis + 2],
-            (int)op.getDilation()[axis]};
-  }
-  Expr cell(Expr window, int tap) const {
-    return window * stride - before + tap * dilation;
-  }
-  Expr isInside(Expr i) const { return i >= 0 && i < size; }
-  Expr clamped(Expr i) const { return Halide::clamp(i, 0, size - 1); }
-  /// The window in which a cell is this tap, and whether there is one.
-  Expr window(Expr i, int tap) const {
-    return Halide::clamp((i + before - tap * dilation) / stride, 0, out - 1);
-  }
-  Expr isTap(Expr i, int tap) const {
-    Expr from = i + before - tap * dilation;
-    return from % stride == 0 && from >= 0 && from <= (out - 1) * stride;
-  }
-  /// Taps of a window in [-low, size + high).
-  Expr count(Expr window, int low, int high) const {
-    Expr taps = 0;
-    for (int k = 0; k < kernel; ++k)
-      taps += Halide::cast<int>(cell(window, k) >= -low &&
-                                cell(window, k) < size + high);
-    return taps;
-  }
-};
 
 class PoolAdjoint : public Kernel {
 public:
@@ -104,15 +68,13 @@ public:
       return;
     }
     if (auto pool = dyn_cast<cnn::MaxPoolOp>(forward))
-      return buildMaximum(b, adjoint, Axis::of(pool, 0), Axis::of(pool, 1));
+      return buildMaximum(b, adjoint, Windows::of(pool, 0), Windows::of(pool, 1));
     auto pool = cast<cnn::AvgPoolOp>(forward);
-    Axis ay = Axis::of(pool, 0), ax = Axis::of(pool, 1);
+    Windows ay = Windows::of(pool, 0), ax = Windows::of(pool, 1);
     bool pad = pool.getCountPad();
     auto share = [=, &b](const Point &p, int, int) {
-      Expr cells = ay.count(p.y, pad ? ay.before : 0, pad ? ay.after : 0) *
-                   ax.count(p.x, pad ? ax.before : 0, pad ? ax.after : 0);
-      return b.load(dy, p, dy.getType()) /
-             Halide::cast<float>(Halide::max(cells, 1));
+      Expr cells = ay.count(p.y, pad) * ax.count(p.x, pad);
+      return b.load(dy, p, dy.getType()) / Halide::cast<float>(cells);
     };
     gather(b, adjoint, ay, ax, share);
   }
@@ -120,8 +82,8 @@ public:
 private:
   /// Cells as sums over their windows of what `share` gives for a tap.
   template <typename Share>
-  static std::pair<Func, Var> gather(KernelBuilder &b, cnn::AdjointOp adjoint, const Axis &ay,
-                                     const Axis &ax, Share share) {
+  static std::pair<Func, Var> gather(KernelBuilder &b, cnn::AdjointOp adjoint, const Windows &ay,
+                                     const Windows &ax, Share share) {
     b.bind(adjoint.getResult(0), [&](const Point &p) {
       Expr sum = 0.0f;
       for (int v = 0; v < ay.kernel; ++v)
@@ -151,7 +113,7 @@ private:
   }
 
   static void buildMaximum(KernelBuilder &b, cnn::AdjointOp adjoint,
-                           const Axis &ay, const Axis &ax) {
+                           const Windows &ay, const Windows &ax) {
     Value x = adjoint.getInputs()[0], dy = adjoint.getInputs()[1];
     // The number of a window's first maximum.
     Type type = dy.getType();
@@ -161,7 +123,7 @@ private:
     Expr most = -std::numeric_limits<float>::infinity(), number = 0;
     for (int v = 0; v < ay.kernel; ++v)
       for (int u = 0; u < ax.kernel; ++u) {
-        Expr row = ay.cell(p.y, v), column = ax.cell(p.x, u);
+        Expr row = ay.at(p.y, v), column = ax.at(p.x, u);
         Point cell = p;
         cell.y = ay.clamped(row);
         cell.x = ax.clamped(column);
