@@ -140,8 +140,8 @@ public:
         .reorder(lane, panel, task, b.n)
         .vectorize(lane)
         .parallel(task);
-    out.split(b.c, tilesO, b.c, tileO * lanes, guard)
-        .split(b.c, panel, lane, lanes, guard)
+    out.split(b.c, panel, lane, lanes, guard)
+        .split(panel, tilesO, panel, tileO, guard)
         .split(b.n, tilesN, image, tileN, guard)
         .reorder(lane, panel, image, tilesN, tilesO)
         .vectorize(lane)
