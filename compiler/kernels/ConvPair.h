@@ -46,7 +46,7 @@ protected:
     return mlir::cast<cnn::ConvOp>(group.anchors().back());
   }
   static bool isDepthwise(const ConvShape &s) {
-    return s.cig == 1 && s.cog == 1;
+    return s.groups > 1 && s.cig == 1 && s.cog == 1;
   }
   /// 1x1 in place: output (y, x) reads input (y, x).
   static bool isPointwise(const ConvShape &s) {
