@@ -68,7 +68,7 @@ static std::string checkImage(MLIRContext &context, const Target &target,
   std::string result = "tensor<?x" + std::to_string(channels) + "x" +
                        std::to_string(height) + "x" + std::to_string(width) +
                        "xf32>";
-  std::string from = "tensor<?x?x" + std::to_string(channels) + "xi8>";
+  std::string from = "tensor<?x?x" + std::to_string(channels) + "xui8>";
   std::string text =
       "exec.kernel @k <\"image\", {}> {\n^bb0(%a: " + from +
       "):\n  %y = cnn.image %a {resize = " + std::to_string(side) +

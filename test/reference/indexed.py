@@ -176,10 +176,10 @@ def bicubic(x, scale, align):
 
 
 def library(grid):
-    def add(name, body, shapes, reference):
+    def add(name, body, shapes, reference, **options):
         grid.add(f"lib_{name}", body, shapes, lambda g, *inputs: tuple(
             Value(g, "", np.ascontiguousarray(result, np.float32))
-            for result in reference(g, *(x.array for x in inputs))))
+            for result in reference(g, *(x.array for x in inputs))), **options)
 
     def affine(g, name, x):
         shape = (-1, *[1] * (x.ndim - 2))
@@ -258,8 +258,9 @@ def library(grid):
         p /= p.sum(3, keepdims=True)
         return conv1(g, "self_attention_1.out", np.einsum("nhab,nhdb->nhda", p, v).reshape(x.shape), x.shape[1])
 
-    add("self_attention", "self_attention(heads=3)", (12, 5, 7), lambda g, x: [attention(g, x, 3)])
-    add("self_attention", "self_attention", (16, 8, 8), lambda g, x: [attention(g, x, 1)])
+    # Scores of a size that is met in networks: the softmax of large ones multiplies what bf16 rounds off.
+    add("self_attention", "self_attention(heads=3)", (12, 5, 7), lambda g, x: [attention(g, x, 3)], scale=0.25)
+    add("self_attention", "self_attention", (16, 8, 8), lambda g, x: [attention(g, x, 1)], scale=0.25)
     add("activations", "return selu(x), celu(x, alpha=0.5), logsigmoid(x), tanhshrink(x), hardshrink(x), softshrink(x)",
         maps, lambda g, x: [
             1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(x)),
