@@ -38,10 +38,61 @@ template <typename Op> static ConvShape commonShape(Op conv) {
 ConvShape ConvShape::of(cnn::ConvOp conv) { return commonShape(conv); }
 ConvShape ConvShape::of(cnn::ConvTransposeOp conv) { return commonShape(conv); }
 
+ConvShape ConvShape::of(cnn::ConvWeightGradOp grad) {
+  ConvShape s;
+  s.c = (int)cnn::sizeOf(grad.getX(), 1);
+  s.h = (int)cnn::sizeOf(grad.getX(), 2);
+  s.w = (int)cnn::sizeOf(grad.getX(), 3);
+  s.o = (int)cnn::sizeOf(grad.getDy(), 1);
+  s.oh = (int)cnn::sizeOf(grad.getDy(), 2);
+  s.ow = (int)cnn::sizeOf(grad.getDy(), 3);
+  s.kh = (int)cnn::sizeOf(grad.getResult(), 2);
+  s.kw = (int)cnn::sizeOf(grad.getResult(), 3);
+  s.sh = (int)grad.getStride()[0];
+  s.sw = (int)grad.getStride()[1];
+  s.dh = (int)grad.getDilation()[0];
+  s.dw = (int)grad.getDilation()[1];
+  s.top = (int)grad.getPad()[0];
+  s.left = (int)grad.getPad()[1];
+  s.groups = (int)grad.getGroups();
+  s.cig = s.c / s.groups;
+  s.cog = s.o / s.groups;
+  return s;
+}
+
 SmallVector<int64_t> ConvShape::halo(int oh, int ow) const {
   int bottom = (oh - 1) * sh + (kh - 1) * dh + 1 - top - h;
   int right = (ow - 1) * sw + (kw - 1) * dw + 1 - left - w;
   return {top, left, std::max(0, bottom), std::max(0, right)};
+}
+
+//===----------------------------------------------------------------------===//
+// Winograd's transforms
+//===----------------------------------------------------------------------===//
+
+Halide::Expr winogradTransform(ArrayRef<double> matrix, int n,
+                               Halide::Expr index,
+                               llvm::function_ref<Halide::Expr(int)> term) {
+  std::vector<Halide::Expr> values;
+  for (int row = 0, rows = (int)matrix.size() / n; row < rows; ++row) {
+    Halide::Expr sum;
+    for (int i = 0; i < n; ++i) {
+      float factor = (float)matrix[row * n + i];
+      if (factor == 0)
+        continue;
+      Halide::Expr t = term(i);
+      if (!sum.defined())
+        sum = factor == 1 ? t : factor == -1 ? -t : t * factor;
+      else if (factor == 1)
+        sum = sum + t;
+      else if (factor == -1)
+        sum = sum - t;
+      else
+        sum = sum + t * factor;
+    }
+    values.push_back(sum);
+  }
+  return values.size() == 1 ? values[0] : Halide::mux(index, values);
 }
 
 //===----------------------------------------------------------------------===//
@@ -51,6 +102,18 @@ SmallVector<int64_t> ConvShape::halo(int oh, int ow) const {
 int argumentNumber(Value value) {
   auto argument = dyn_cast_or_null<BlockArgument>(value);
   return argument ? (int)argument.getArgNumber() : -1;
+}
+
+cnn::ConvWeightGradOp weightGradOf(const Group &group) {
+  auto grad = group.anchorAs<cnn::ConvWeightGradOp>();
+  auto isMap = [](Value value) {
+    Type element = cnn::tensorOf(value).getElementType();
+    return (element.isF32() || element.isBF16()) && !Group::isWeight(value);
+  };
+  if (!grad || !llvm::hasSingleElement(group.block().without_terminator()) ||
+      !isMap(grad.getX()) || !isMap(grad.getDy()))
+    return {};
+  return grad;
 }
 
 bool hasZeroPadding(cnn::ConvOp conv, std::string &why) {

@@ -22,6 +22,8 @@ struct ConvShape {
 
   static ConvShape of(cnn::ConvOp conv);
   static ConvShape of(cnn::ConvTransposeOp conv);
+  /// Of the convolution whose weight's gradient this is.
+  static ConvShape of(cnn::ConvWeightGradOp grad);
 
   /// The border that a convolution of `oh` x `ow` outputs reads around its
   /// input: top, left, bottom, right.
@@ -35,6 +37,10 @@ struct ConvShape {
 /// shape, with one output.
 template <typename Op>
 bool isPlainGroup(const Group &group, bool prologue, std::string &why);
+
+/// The gradient of a convolution's weight that the group consists of, from maps
+/// in f32 or bf16; null for any other group.
+cnn::ConvWeightGradOp weightGradOf(const Group &group);
 
 /// Whether the convolution's padding is zero and resolved.
 bool hasZeroPadding(cnn::ConvOp conv, std::string &why);
@@ -111,6 +117,12 @@ int divisorUpTo(int n, int limit);
 /// times, 80 for 2 times.
 int unrollOf(KernelBuilder &builder, llvm::StringRef name, int lanes,
              int accumulators);
+
+/// The combinations of `term(0..n-1)` that the rows of a matrix of Winograd's
+/// transforms describe, chosen by `index`.
+Halide::Expr winogradTransform(llvm::ArrayRef<double> matrix, int n,
+                               Halide::Expr index,
+                               llvm::function_ref<Halide::Expr(int)> term);
 
 /// Unroll factor for a reduction over `extent` lanes.
 int unrollFactor(int extent, int accumulators);

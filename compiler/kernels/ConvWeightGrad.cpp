@@ -49,28 +49,6 @@ struct Nest {
   int chunks;       ///< of the batch
 };
 
-ConvShape shapeOf(cnn::ConvWeightGradOp grad) {
-  ConvShape s;
-  s.c = (int)cnn::sizeOf(grad.getX(), 1);
-  s.h = (int)cnn::sizeOf(grad.getX(), 2);
-  s.w = (int)cnn::sizeOf(grad.getX(), 3);
-  s.o = (int)cnn::sizeOf(grad.getDy(), 1);
-  s.oh = (int)cnn::sizeOf(grad.getDy(), 2);
-  s.ow = (int)cnn::sizeOf(grad.getDy(), 3);
-  s.kh = (int)cnn::sizeOf(grad.getResult(), 2);
-  s.kw = (int)cnn::sizeOf(grad.getResult(), 3);
-  s.sh = (int)grad.getStride()[0];
-  s.sw = (int)grad.getStride()[1];
-  s.dh = (int)grad.getDilation()[0];
-  s.dw = (int)grad.getDilation()[1];
-  s.top = (int)grad.getPad()[0];
-  s.left = (int)grad.getPad()[1];
-  s.groups = (int)grad.getGroups();
-  s.cig = s.c / s.groups;
-  s.cog = s.o / s.groups;
-  return s;
-}
-
 Meeting meetingOf(const ConvShape &s, int lanes) {
   if (s.groups == 1)
     return s.c <= kPlanarChannels ? Meeting::plane : Meeting::block;
@@ -154,23 +132,14 @@ public:
   bool isGeneral() const override { return true; }
 
   bool handles(const Group &group, const Target &,
-               std::string &why) const override {
-    auto grad = group.anchorAs<cnn::ConvWeightGradOp>();
-    if (!grad || !llvm::hasSingleElement(group.block().without_terminator()))
-      return false;
-    auto real = [](Type type) {
-      Type element = cast<RankedTensorType>(type).getElementType();
-      return element.isF32() || element.isBF16();
-    };
-    return real(grad.getX().getType()) && real(grad.getDy().getType()) &&
-           real(grad.getResult().getType()) &&
-           !Group::isWeight(grad.getX()) && !Group::isWeight(grad.getDy());
+               std::string &) const override {
+    return weightGradOf(group) != nullptr;
   }
 
   SmallVector<LayoutChoice> layouts(const Group &group,
                                     const Target &target) const override {
     auto grad = group.anchorAs<cnn::ConvWeightGradOp>();
-    ConvShape s = shapeOf(grad);
+    ConvShape s = ConvShape::of(grad);
     bool planar = meetingOf(s, target.lanes) == Meeting::plane;
     LayoutChoice choice =
         uniformLayout(group, cnn::LayoutAttr::blocked(target.lanes));
@@ -190,6 +159,12 @@ public:
     return makeSchedule(group.anchor()->getContext(), name(), {});
   }
 
+  // Sums of rows, of images and of chunks of the batch round apart.
+  double error(const Group &group, const Target &) const override {
+    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvWeightGradOp>());
+    return sumError(double(s.oh) * s.ow);
+  }
+
   double cost(const Group &group, const Target &target) const override {
     return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.7);
   }
@@ -199,7 +174,7 @@ public:
 
 void ConvWeightGrad::build(KernelBuilder &b) const {
   auto grad = b.group.anchorAs<cnn::ConvWeightGradOp>();
-  const ConvShape s = shapeOf(grad);
+  const ConvShape s = ConvShape::of(grad);
   const Nest nest = nestOf(s, b.target);
   const int v = nest.lanes;
   Var l("l"), ci("ci"), u("u"), w("w"), ib("ib"), ob("ob"), k("k"), at("at"),

@@ -29,32 +29,6 @@ using Halide::Var;
 namespace halcyon {
 namespace {
 
-/// The combinations of `term(0..n-1)` that the rows of a matrix describe,
-/// chosen by `index`.
-Expr transform(ArrayRef<double> matrix, int n, Expr index,
-               llvm::function_ref<Expr(int)> term) {
-  std::vector<Expr> values;
-  for (int row = 0, rows = (int)matrix.size() / n; row < rows; ++row) {
-    Expr sum;
-    for (int i = 0; i < n; ++i) {
-      float factor = (float)matrix[row * n + i];
-      if (factor == 0)
-        continue;
-      Expr t = term(i);
-      if (!sum.defined())
-        sum = factor == 1 ? t : factor == -1 ? -t : t * factor;
-      else if (factor == 1)
-        sum = sum + t;
-      else if (factor == -1)
-        sum = sum - t;
-      else
-        sum = sum + t * factor;
-    }
-    values.push_back(sum);
-  }
-  return values.size() == 1 ? values[0] : Halide::mux(index, values);
-}
-
 /// Outputs and products of a tile, across and down.
 struct TileShape {
   int mx, my, nx, ny;
@@ -133,7 +107,6 @@ public:
   cnn::ScheduleAttr schedule(const Group &group,
                              const Target &target) const override {
     auto conv = group.anchorAs<cnn::ConvOp>();
-    ConvShape s = ConvShape::of(conv);
     Plan plan = planOf(group, target);
     Tile tile = tileOf(group, target, plan.columns, plan.rows);
     return makeSchedule(conv.getContext(), name(),
@@ -343,10 +316,10 @@ void WinogradConv::build(KernelBuilder &b) const {
 
   // The algorithm. Columns first, then rows.
   Func inX("input_x"), inT("input_transform");
-  inX(c, u, y, tx, cb, batch) = transform(across.input, across.n, u, [&](int p) {
+  inX(c, u, y, tx, cb, batch) = winogradTransform(across.input, across.n, u, [&](int p) {
     return b.read(conv.getX(), {c, tx * mx + p - s.left, y - s.top, cb, batch});
   });
-  Expr transformed = transform(down.input, down.n, w, [&](int p) {
+  Expr transformed = winogradTransform(down.input, down.n, w, [&](int p) {
     return inX(c, u, ty * my + p, tx, cb, batch);
   });
   inT(c, tx, ty, u, w, cb, batch) =
@@ -365,10 +338,10 @@ void WinogradConv::build(KernelBuilder &b) const {
       Halide::cast<float>(inT(lane, tx, ty, u, w, k[pairs + 1], batch));
   product(c, tx, ty, u, w, cb, batch) = acc(c, tx, ty, u, w, cb, batch);
   Func outX("output_x"), outT("output_transform");
-  outX(c, i, w, tx, ty, cb, batch) = transform(across.output, across.n, i, [&](int p) {
+  outX(c, i, w, tx, ty, cb, batch) = winogradTransform(across.output, across.n, i, [&](int p) {
     return product(c, tx, ty, p, w, cb, batch);
   });
-  outT(c, i, j, tx, ty, cb, batch) = transform(down.output, down.n, j, [&](int p) {
+  outT(c, i, j, tx, ty, cb, batch) = winogradTransform(down.output, down.n, j, [&](int p) {
     return outX(c, i, p, tx, ty, cb, batch);
   });
   Value bias = conv.getBias();
