@@ -21,11 +21,7 @@ public:
   bool handles(const Group &group, const Target &,
                std::string &why) const override {
     // Only the last of its definitions is scheduled: one with structure.
-    auto hasStructure = [](Operation &op) {
-      auto compute = dyn_cast<cnn::ComputeOpInterface>(op);
-      return compute && compute.isAnchor();
-    };
-    if (llvm::count_if(group.block().without_terminator(), hasStructure) > 1)
+    if (group.anchors().size() > 1)
       return false;
     return llvm::all_of(group.block().without_terminator(), [](Operation &op) {
       return isa<cnn::MapOp>(op) || findAlgorithm(op.getName().getStringRef());

@@ -1,7 +1,7 @@
 //===- Differentiate.cpp - Gradients of the loss --------------------------===//
 
 #include "compiler/passes/Passes.h"
-#include "dialects/cnn/Support.h"
+#include "compiler/passes/TrainingMaps.h"
 
 #include "mlir/IR/IRMapping.h"
 
@@ -77,11 +77,7 @@ Value Differentiate::gradientOf(OpBuilder &builder, Value value) {
   SmallVector<Value> &all = found->second;
   while (all.size() > 1) {
     Value last = all.pop_back_val(), other = all.pop_back_val();
-    all.push_back(makeMap(builder, value.getLoc(), "add", {other, last},
-                          [&](OpBuilder &b, ValueRange s) -> Value {
-                            return arith::AddFOp::create(b, value.getLoc(), s[0],
-                                                         s[1]);
-                          }));
+    all.push_back(addMaps(builder, other, last));
   }
   return all.front();
 }

@@ -30,8 +30,7 @@ private:
     bool any = false;
     bool forced = false; ///< the algorithm that was asked for computes it
   };
-  Choice cheapest(cnn::FusedOp fused, const Target &machine,
-                  cnn::FusedOp part = {}) const;
+  Choice cheapest(cnn::FusedOp fused, const Target &machine) const;
   double gain(cnn::FusedOp producer, cnn::FusedOp reader,
               const Target &machine);
 
@@ -94,19 +93,14 @@ static cnn::FusedOp join(cnn::FusedOp producer, cnn::FusedOp reader) {
   return both;
 }
 
-/// The cheapest kernel; with `part`, of those that are for pairs: what computes
-/// a part alone as well takes any group, and gains nothing from two.
-FusePairs::Choice FusePairs::cheapest(cnn::FusedOp fused, const Target &machine,
-                                      cnn::FusedOp part) const {
+FusePairs::Choice FusePairs::cheapest(cnn::FusedOp fused,
+                                      const Target &machine) const {
   Group group(fused.getBody().front());
   Choice choice;
   for (const Kernel *kernel : allKernels()) {
     std::string why;
     // What takes any group says nothing of pairs.
     if (kernel->isFallback() || !kernel->takes(group, machine, why))
-      continue;
-    if (part &&
-        kernel->handles(Group(part.getBody().front()), machine, why))
       continue;
     double seconds = kernel->cost(group, machine);
     if (!choice.any || seconds < choice.seconds)
@@ -125,7 +119,7 @@ double FusePairs::gain(cnn::FusedOp producer, cnn::FusedOp reader,
   if (!fresh)
     return known->second;
   cnn::FusedOp both = join(producer, reader);
-  Choice pair = cheapest(both, machine, producer);
+  Choice pair = cheapest(both, machine);
   both.erase();
   if (!pair.any)
     return 0;

@@ -1,7 +1,7 @@
 //===- SplitTraining.cpp - A model that trains becomes two ----------------===//
 
 #include "compiler/passes/Passes.h"
-#include "dialects/cnn/Support.h"
+#include "compiler/passes/TrainingMaps.h"
 
 #include "llvm/ADT/StringSet.h"
 
@@ -119,24 +119,8 @@ void Splitter::makeLoss() {
     if (output.getName() == "loss")
       return;
   for (OutputOp output : outputs) {
-    Location loc = output.getLoc();
-    Type element = tensorOf(output.getValue()).getElementType();
-    if (!isa<FloatType>(element))
-      continue;
-    Value square = makeMap(builder, loc, "square", {output.getValue()},
-                           [&](OpBuilder &b, ValueRange s) -> Value {
-                             return arith::MulFOp::create(b, loc, s[0], s[0]);
-                           });
-    Value sum = SumOp::create(builder, loc,
-                              TypeRange(RankedTensorType::get({1}, element)),
-                              ValueRange(square))
-                    .getResult(0);
-    total = !total ? sum
-                   : makeMap(builder, loc, "add", {total, sum},
-                             [&](OpBuilder &b, ValueRange s) -> Value {
-                               return arith::AddFOp::create(b, loc, s[0], s[1]);
-                             })
-                         .getResult();
+    if (isa<FloatType>(tensorOf(output.getValue()).getElementType()))
+      total = addMaps(builder, total, sumOfSquares(builder, output.getValue()));
   }
   if (total)
     OutputOp::create(builder, total.getLoc(), total, builder.getStringAttr("loss"),

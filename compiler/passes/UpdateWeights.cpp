@@ -1,7 +1,7 @@
 //===- UpdateWeights.cpp - The optimizer's step ---------------------------===//
 
 #include "compiler/passes/Passes.h"
-#include "dialects/cnn/Support.h"
+#include "compiler/passes/TrainingMaps.h"
 
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/SetVector.h"
@@ -189,25 +189,8 @@ void UpdateWeights::clip() {
       continue;
     }
     Value total;
-    for (Trained &weight : weights) {
-      Location loc = weight.gradient.getLoc();
-      Value square = makeMap(*builder, loc, "square", {weight.gradient},
-                             [&](OpBuilder &b, ValueRange s) -> Value {
-                               return arith::MulFOp::create(b, loc, s[0], s[0]);
-                             });
-      auto rank = tensorOf(square).getRank();
-      Type one = RankedTensorType::get(SmallVector<int64_t>(rank, 1), element);
-      Type single = RankedTensorType::get({1}, element);
-      Value sum = SumOp::create(*builder, loc, TypeRange(rank > 1 ? single : one),
-                                ValueRange(square))
-                      .getResult(0);
-      total = !total ? sum
-                     : makeMap(*builder, loc, "add", {total, sum},
-                               [&](OpBuilder &b, ValueRange s) -> Value {
-                                 return arith::AddFOp::create(b, loc, s[0], s[1]);
-                               })
-                           .getResult();
-    }
+    for (Trained &weight : weights)
+      total = addMaps(*builder, total, sumOfSquares(*builder, weight.gradient));
     if (!total)
       return;
     Location loc = total.getLoc();
