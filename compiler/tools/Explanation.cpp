@@ -87,9 +87,17 @@ static std::vector<int64_t> padOf(Operation *op, std::string &mode) {
                          padded.getDilation());
 }
 
+/// Of one image.
+static double bytesOf(Value value) {
+  Type element = cnn::tensorOf(value).getElementType();
+  return cnn::elementsOf(value.getType()) *
+         double(llvm::divideCeil(element.getIntOrFloatBitWidth(), 8));
+}
+
 static std::vector<LayerFacts> collectLayers(cnn::ModelOp model) {
   std::vector<LayerFacts> layers;
   DenseMap<Value, Fields> fields;
+  DenseMap<Value, size_t> makers;
   llvm::DenseSet<Value> counted; // a shared weight counts once
   for (Operation &op : model.getBody().front()) {
     if (auto input = dyn_cast<cnn::InputOp>(op))
@@ -110,12 +118,19 @@ static std::vector<LayerFacts> collectLayers(cnn::ModelOp model) {
     fields[op.getResult(0)] = field;
     std::copy(field.begin(), field.end(), layer.field);
     for (Value operand : op.getOperands()) {
+      layer.bytes += bytesOf(operand);
+      if (auto maker = makers.find(operand); maker != makers.end())
+        layer.reads.push_back(maker->second);
       auto weight = operand.getDefiningOp<cnn::WeightOp>();
       if (!weight || !counted.insert(operand).second)
         continue;
       StringRef role = weight.getName().rsplit('.').second;
       (role.starts_with("running_") ? layer.statistics : layer.parameters) +=
           cnn::elementsOf(operand.getType());
+    }
+    for (Value result : op.getResults()) {
+      layer.bytes += bytesOf(result);
+      makers[result] = layers.size();
     }
     layers.push_back(std::move(layer));
   }
@@ -228,6 +243,23 @@ static void traceWeights(Operation *op, const DenseMap<Operation *, size_t> &ind
   }
 }
 
+/// Notes the kernels that made a value, through what only moves it.
+static void addReads(Value value, const DenseMap<Operation *, size_t> &made,
+                     std::vector<size_t> &reads) {
+  Operation *maker = value.getDefiningOp();
+  if (!maker)
+    return;
+  auto kernel = made.find(maker);
+  if (kernel != made.end()) {
+    if (!llvm::is_contained(reads, kernel->second))
+      reads.push_back(kernel->second);
+    return;
+  }
+  if (isa<cnn::ComputeOpInterface>(maker))
+    for (Value operand : maker->getOperands())
+      addReads(operand, made, reads);
+}
+
 /// Finds each layer's kernels by its location, which all passes keep.
 static void connect(cnn::ModelOp model, Explanation &result) {
   DenseMap<Operation *, size_t> index;
@@ -264,6 +296,36 @@ static void connect(cnn::ModelOp model, Explanation &result) {
   }
 }
 
+/// The bytes that live in the arena during each call of a function. Buffers of
+/// one slot take it in turn, or lie over each other.
+static std::vector<int64_t> liveBytes(exec::FunctionOp function) {
+  struct Use {
+    int64_t bytes = 0;
+    size_t first = 0, last = 0;
+  };
+  llvm::MapVector<std::pair<int64_t, int64_t>, Use> uses; // by slot and buffer
+  size_t time = 0;
+  for (auto call : function.getBody().front().getOps<exec::CallOp>()) {
+    for (Value operand : call->getOperands())
+      if (auto arena = operand.getDefiningOp<exec::ArenaOp>()) {
+        auto [use, fresh] = uses.try_emplace({arena.getSlot(), arena.getBuffer()},
+                                             Use{(int64_t)arena.getBytes(), time, time});
+        use->second.last = time;
+      }
+    ++time;
+  }
+  std::vector<int64_t> live(time);
+  for (size_t call = 0; call < time; ++call) {
+    std::map<int64_t, int64_t> slots;
+    for (auto &[key, use] : uses)
+      if (use.first <= call && call <= use.last)
+        slots[key.first] = std::max(slots[key.first], use.bytes);
+    for (auto &[slot, bytes] : slots)
+      live[call] += bytes;
+  }
+  return live;
+}
+
 bool explainModule(Driver &driver, Explanation &result) {
   auto models = driver.module->getOps<cnn::ModelOp>();
   if (models.empty())
@@ -272,8 +334,14 @@ bool explainModule(Driver &driver, Explanation &result) {
   result.layers = collectLayers(model);
   if (!driver.optimize() || !driver.chooseKernels())
     return false;
-  for (auto fused : model.getBody().front().getOps<cnn::FusedOp>())
-    result.kernels.push_back(describe(fused, driver.target));
+  DenseMap<Operation *, size_t> made;
+  for (auto fused : model.getBody().front().getOps<cnn::FusedOp>()) {
+    KernelFacts kernel = describe(fused, driver.target);
+    for (Value input : fused.getInputs())
+      addReads(input, made, kernel.reads);
+    made[fused] = result.kernels.size();
+    result.kernels.push_back(std::move(kernel));
+  }
   connect(model, result);
   if (!driver.lower())
     return false;
@@ -281,9 +349,15 @@ bool explainModule(Driver &driver, Explanation &result) {
   // Pictures are prepared before the network, by a kernel that is not counted.
   llvm::DenseSet<StringRef> distinct;
   for (auto function : program.getBody().front().getOps<exec::FunctionOp>())
-    if (function.getSymName() == "infer")
+    if (function.getSymName() == "infer") {
       for (auto call : function.getBody().front().getOps<exec::CallOp>())
         distinct.insert(call.getKernel());
+      // What needs no work is no call.
+      std::vector<int64_t> live = liveBytes(function);
+      if (live.size() == result.kernels.size())
+        for (auto [kernel, bytes] : llvm::zip(result.kernels, live))
+          kernel.live = bytes;
+    }
   result.distinctKernels = distinct.size();
   result.weights = program.getWeights();
   result.arena = program.getArena();

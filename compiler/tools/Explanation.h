@@ -32,6 +32,8 @@ struct LayerFacts {
   int64_t parameters = 0; ///< learned numbers
   int64_t statistics = 0; ///< running means and variances
   double flops = 0;       ///< per image
+  double bytes = 0;       ///< read and written per image, its weights included
+  std::vector<size_t> reads; ///< the layers whose outputs it reads, as indices
   ReceptiveField field[2] = {};    ///< y, x
   std::vector<int64_t> pad;   ///< top, left, bottom, right, if it pads
   std::string padMode;        ///< "same", "same_upper", ..., or empty
@@ -51,6 +53,8 @@ struct Alternative {
 
 struct KernelFacts {
   cnn::LayerLocation at;
+  std::vector<size_t> reads; ///< the kernels whose outputs it reads, as indices
+  int64_t live = 0; ///< bytes of the arena in use while it runs, per image
   std::string algorithm;
   /// How its filters are stored, or what it writes where it has none; and why
   /// that is f32 where bf16 was asked for.
@@ -76,6 +80,19 @@ struct Explanation {
 /// Takes the driver's module, just parsed, through the pipeline. False after
 /// a message.
 bool explainModule(Driver &driver, Explanation &result);
+
+/// The sums of what layers and kernels say.
+struct Totals {
+  explicit Totals(const Explanation &facts);
+  int64_t parameters = 0, statistics = 0, conversions = 0;
+  double flops = 0, ms = 0, arenaRatio = 1;
+};
+
+/// All facts as JSON.
+void writeJson(llvm::raw_ostream &os, const Driver &driver,
+               const Explanation &facts, unsigned indent);
+/// All facts as one HTML page, which needs no other file.
+std::string explanationPage(const Driver &driver, const Explanation &facts);
 
 } // namespace halcyon
 

@@ -1,11 +1,11 @@
 //===- explain.cpp - halcyon explain: what a model becomes, and why -------===//
 
+#include "compiler/codegen/Cache.h"
 #include "compiler/kernels/Kernel.h"
 #include "compiler/tools/Explanation.h"
 
 #include "llvm/ADT/MapVector.h"
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/JSON.h"
 #include "llvm/Support/Path.h"
 
 #include <cmath>
@@ -21,6 +21,8 @@ static Subcommand command("explain", "Show what each layer becomes, and why",
 static ModelOptions model(command.command, /*takesWeights=*/false);
 static cl::opt<bool> asJson("json", cl::desc("Machine-readable, with every detail"),
                             cl::sub(command.command));
+static cl::opt<std::string> page("html", cl::desc("A page with the graph, before and after"),
+                                 cl::value_desc("file"), cl::sub(command.command));
 
 //===----------------------------------------------------------------------===//
 // Tables
@@ -212,27 +214,6 @@ static void printKernels(const Explanation &facts) {
   table.print(outs());
 }
 
-namespace {
-struct Totals {
-  int64_t parameters = 0, statistics = 0, conversions = 0;
-  double flops = 0, ms = 0, arenaRatio = 1;
-
-  explicit Totals(const Explanation &facts) {
-    for (const LayerFacts &layer : facts.layers) {
-      parameters += layer.parameters;
-      statistics += layer.statistics;
-      flops += layer.flops;
-    }
-    for (const KernelFacts &kernel : facts.kernels) {
-      conversions += kernel.conversion;
-      ms += kernel.ms;
-    }
-    if (facts.arenaBound)
-      arenaRatio = double(facts.arena) / facts.arenaBound;
-  }
-};
-} // namespace
-
 static void printText(const Driver &driver, const Explanation &facts) {
   Totals totals(facts);
   outs() << model.model << " for " << driver.target.name << " ("
@@ -260,109 +241,24 @@ static void printText(const Driver &driver, const Explanation &facts) {
          << formatv("{0:F3}", totals.arenaRatio) << " times its lower bound\n";
 }
 
-//===----------------------------------------------------------------------===//
-// For programs
-//===----------------------------------------------------------------------===//
-
-static void writeLayer(json::OStream &json, const LayerFacts &layer) {
-  json.attribute("layer", layer.at.path);
-  json.attribute("file", layer.at.file);
-  json.attribute("line", layer.at.line);
-  json.attribute("column", layer.at.column);
-  json.attribute("kind", layer.kind);
-  json.attribute("shape", json::Array(layer.sizes));
-  json.attribute("parameters", layer.parameters);
-  json.attribute("statistics", layer.statistics);
-  json.attribute("flops", layer.flops);
-  const ReceptiveField &y = layer.field[0], &x = layer.field[1];
-  json.attributeObject("receptive_field", [&] {
-    json.attribute("size", json::Array{y.end - y.first, x.end - x.first});
-    json.attribute("stride", json::Array{y.step, x.step});
-    json.attribute("offset", json::Array{y.first, x.first});
-    json.attribute("whole", y.whole || x.whole);
-  });
-  if (!layer.pad.empty())
-    json.attribute("pad", json::Array(layer.pad));
-  if (!layer.padMode.empty())
-    json.attribute("pad_mode", layer.padMode);
-  json.attributeArray("kernels", [&] {
-    for (size_t kernel : layer.kernels)
-      json.value(int64_t(kernel + 1));
-  });
-  json.attribute("fate", layer.fate);
-}
-
-static void writeKernel(json::OStream &json, const KernelFacts &kernel) {
-  json.attribute("layer", kernel.at.path);
-  json.attribute("line", kernel.at.line);
-  json.attribute("algorithm", kernel.algorithm);
-  json.attribute("schedule", kernel.schedule);
-  json.attribute("precision", kernel.precision);
-  if (!kernel.keptF32.empty())
-    json.attribute("not_bf16", kernel.keptF32);
-  json.attribute("layouts_in", json::Array(kernel.inputs));
-  json.attribute("layouts_out", json::Array(kernel.outputs));
-  json.attribute("estimated_ms", kernel.ms);
-  json.attribute("estimated_error", kernel.error);
-  json.attribute("max_error", kernel.maxError);
-  json.attribute("flops", kernel.flops);
-  json.attribute("bytes", kernel.bytes);
-  json.attribute("conversion", kernel.conversion);
-  json.attribute("reason", kernel.reason);
-  json.attributeArray("candidates", [&] {
-    for (const Alternative &candidate : kernel.candidates)
-      json.object([&] {
-        json.attribute("algorithm", candidate.algorithm);
-        if (candidate.ms >= 0)
-          json.attribute("estimated_ms", candidate.ms);
-        else
-          json.attribute("ruled_out", candidate.why);
-        if (candidate.error >= 0)
-          json.attribute("estimated_error", candidate.error);
-      });
-  });
-}
-
-static void printJson(const Driver &driver, const Explanation &facts) {
-  Totals totals(facts);
-  json::OStream json(outs(), /*IndentSize=*/1);
-  json.object([&] {
-    json.attribute("model", model.model);
-    json.attribute("target", driver.target.halide);
-    json.attributeArray("layers", [&] {
-      for (const LayerFacts &layer : facts.layers)
-        json.object([&] { writeLayer(json, layer); });
-    });
-    json.attributeArray("kernels", [&] {
-      for (const KernelFacts &kernel : facts.kernels)
-        json.object([&] { writeKernel(json, kernel); });
-    });
-    json.attributeObject("totals", [&] {
-      json.attribute("parameters", totals.parameters);
-      json.attribute("statistics", totals.statistics);
-      json.attribute("flops", totals.flops);
-      json.attribute("kernel_calls", int64_t(facts.kernels.size()));
-      json.attribute("kernels", int64_t(facts.distinctKernels));
-      json.attribute("conversions", totals.conversions);
-      json.attribute("estimated_ms", totals.ms);
-      json.attribute("weight_bytes", facts.weights);
-      json.attribute("arena_bytes", facts.arena);
-      json.attribute("arena_bound_bytes", facts.arenaBound);
-      json.attribute("arena_ratio", totals.arenaRatio);
-    });
-  });
-  outs() << "\n";
-}
-
 static int explain() {
   Driver driver(model);
   Explanation facts;
+  if (!page.empty() && !checkWritable(page))
+    return 1;
   if (!driver.findMachine() || !driver.parse() || !explainModule(driver, facts))
     return 1;
-  if (asJson)
-    printJson(driver, facts);
-  else
+  if (!page.empty()) {
+    if (!writeWhole(page, explanationPage(driver, facts)))
+      return !fail("can't write " + page + ": " + strerror(errno));
+    outs() << page << "\n";
+  }
+  if (asJson) {
+    writeJson(outs(), driver, facts, /*indent=*/1);
+    outs() << "\n";
+  } else if (page.empty()) {
     printText(driver, facts);
+  }
   return 0;
 }
 

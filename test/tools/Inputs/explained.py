@@ -22,6 +22,11 @@ assert candidates["winograd4"]["estimated_error"] > 2 * candidates["direct"]["es
 assert "estimated_error" not in candidates["pointwise"], candidates
 assert "not 1x1" in candidates["pointwise"]["ruled_out"], candidates
 assert not {"softmax", "pool", "linear"} & candidates.keys(), candidates
+assert layers["relu_1"]["reads"] == [1 + facts["layers"].index(layers["batchnorm_1"])], layers["relu_1"]
+assert len(layers["add_1"]["reads"]) == 2 and stem["reads"] == [], layers["add_1"]
+assert stem["bytes"] == 4 * (3 * 32 * 32 + 16 * 16 * 16 + 432), stem
+assert all(read <= at for at, k in enumerate(facts["kernels"]) for read in k["reads"]), facts["kernels"]
 totals = facts["totals"]
+assert max(k["live_bytes"] for k in facts["kernels"]) == totals["arena_bound_bytes"], totals
 assert totals["parameters"] == sum(layer["parameters"] for layer in facts["layers"])
 assert totals["arena_bytes"] >= totals["arena_bound_bytes"] > 0, totals
