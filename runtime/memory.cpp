@@ -1,16 +1,12 @@
-//===- memory.cpp - Allocation, scratch, mapped weights -------------------===//
+//===- memory.cpp - Allocation, scratch -----------------------------------===//
 
 #include "memory.h"
 
-#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 using namespace halcyon;
 
@@ -31,7 +27,6 @@ halcyon_status halcyon::fail(halcyon_error &Error, halcyon_status Status,
 /// From here on a block is mapped on its own, aligned so that the system can
 /// back it with huge pages: fewer TLB misses in a large arena.
 static constexpr size_t MapFrom = size_t(1) << 20;
-static constexpr size_t HugePage = size_t(2) << 20;
 
 static size_t pageRound(size_t Bytes) { return (Bytes + 4095) & ~size_t(4095); }
 
@@ -127,62 +122,4 @@ void Scratch::trim(const Allocator &Memory, size_t Smallest) {
       Memory.release(Block, Block->Bytes);
     }
   }
-}
-
-//===----------------------------------------------------------------------===//
-// Weights
-//===----------------------------------------------------------------------===//
-
-static halcyon_status mapWeights(const halcyon_program &Program,
-                                 const char *Path, int File, void *&Mapping,
-                                 size_t &MappedBytes, halcyon_error &Error) {
-  struct stat Status;
-  WeightsHeader Header;
-  if (fstat(File, &Status) || !S_ISREG(Status.st_mode))
-    return fail(Error, HALCYON_BAD_WEIGHTS, "%s: not a file", Path);
-  uint64_t Size = uint64_t(Status.st_size);
-  if (Size < WeightsOffset ||
-      pread(File, &Header, sizeof(Header), 0) != ssize_t(sizeof(Header)) ||
-      memcmp(Header.Magic, "HALCYONW", 8) != 0)
-    return fail(Error, HALCYON_BAD_WEIGHTS, "%s: not a weights file", Path);
-  if (Header.Version != HALCYON_PROGRAM_VERSION)
-    return fail(Error, HALCYON_BAD_WEIGHTS,
-                "%s: weights of format %llu, this program reads %d", Path,
-                static_cast<unsigned long long>(Header.Version),
-                HALCYON_PROGRAM_VERSION);
-  if (Header.Id != Program.weights_id || Header.Bytes != Program.weight_bytes)
-    return fail(Error, HALCYON_BAD_WEIGHTS,
-                "%s: weights of another program than %s", Path, Program.name);
-  if (Size - WeightsOffset < Header.Bytes)
-    return fail(Error, HALCYON_BAD_WEIGHTS,
-                "%s: truncated, %llu of %llu bytes of weights", Path,
-                static_cast<unsigned long long>(Size - WeightsOffset),
-                static_cast<unsigned long long>(Header.Bytes));
-  MappedBytes = size_t(WeightsOffset + Header.Bytes);
-  Mapping = mmap(nullptr, MappedBytes, PROT_READ, MAP_PRIVATE, File, 0);
-  if (Mapping == MAP_FAILED) {
-    Mapping = nullptr;
-    return fail(Error, HALCYON_BAD_WEIGHTS, "%s: %s", Path, strerror(errno));
-  }
-  return HALCYON_OK;
-}
-
-halcyon_status MappedWeights::open(const halcyon_program &Program,
-                                   const char *Path, halcyon_error &Error) {
-  int File = ::open(Path, O_RDONLY | O_CLOEXEC);
-  if (File < 0)
-    return fail(Error, HALCYON_BAD_WEIGHTS, "%s: %s", Path, strerror(errno));
-  halcyon_status Status =
-      mapWeights(Program, Path, File, Mapping, MappedBytes, Error);
-  ::close(File);
-  if (Status == HALCYON_OK)
-    Data = static_cast<const uint8_t *>(Mapping) + WeightsOffset;
-  return Status;
-}
-
-void MappedWeights::close() {
-  if (Mapping)
-    munmap(Mapping, MappedBytes);
-  Mapping = nullptr;
-  Data = nullptr;
 }

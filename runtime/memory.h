@@ -1,4 +1,4 @@
-//===- memory.h - Allocation, scratch, mapped weights ---------------------===//
+//===- memory.h - Allocation, scratch -------------------------------------===//
 
 #ifndef HALCYON_RUNTIME_MEMORY_H
 #define HALCYON_RUNTIME_MEMORY_H
@@ -13,6 +13,9 @@ namespace halcyon {
 /// Alignment of every block that a kernel sees: a cache line, an AVX-512
 /// vector.
 constexpr size_t BlockAlignment = 64;
+
+/// What the system backs large blocks with, where it can.
+constexpr size_t HugePage = size_t(2) << 20;
 
 /// The caller's allocator, or mmap for large blocks and malloc for small ones.
 class Allocator {
@@ -49,30 +52,6 @@ private:
   /// Four classes per power of two, so at most a quarter of a block is waste.
   static constexpr unsigned NumClasses = 4 * 48;
   Header *Free[NumClasses] = {};
-};
-
-/// Weights in a file: a header of 4096 bytes, then the prepared weights as the
-/// program's views address them.
-struct WeightsHeader {
-  char Magic[8]; ///< "HALCYONW"
-  uint64_t Version;
-  uint64_t Id;
-  uint64_t Bytes;
-};
-constexpr uint64_t WeightsOffset = 4096;
-
-/// A read-only mapping of a weights file, never a copy.
-class MappedWeights {
-public:
-  halcyon_status open(const halcyon_program &Program, const char *Path,
-                      halcyon_error &Error);
-  void close();
-  const uint8_t *data() const { return Data; }
-
-private:
-  void *Mapping = nullptr;
-  size_t MappedBytes = 0;
-  const uint8_t *Data = nullptr;
 };
 
 /// Fills an error and returns its status, to be returned in turn.

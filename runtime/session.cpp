@@ -182,18 +182,30 @@ static void fillTables(halcyon_session &S) {
   }
 }
 
-static halcyon_status findWeights(halcyon_session &S, const char *Path,
+static halcyon_status findWeights(halcyon_session &S,
+                                  const halcyon_options &Options,
                                   halcyon_error &Error) {
   const halcyon_program &P = *S.Program;
+  const char *Path = Options.weights_path;
   S.Weights = static_cast<const uint8_t *>(P.weights);
-  if (P.weight_bytes == 0 || (P.weights && !Path))
+  if (P.weight_bytes == 0)
     return HALCYON_OK;
-  if (!Path)
+  if (!P.weights && !Path)
     return fail(Error, HALCYON_BAD_WEIGHTS,
                 "the weights of %s lie beside it: name their file", P.name);
-  if (halcyon_status Status = S.WeightsFile.open(P, Path, Error))
-    return Status;
-  S.Weights = S.WeightsFile.data();
+  PlacedWeights::Identity Whose = {P.weights, 0};
+  if (Path) {
+    if (halcyon_status Status = S.WeightsFile.open(P, Path, Error))
+      return Status;
+    S.Weights = S.WeightsFile.data();
+    Whose = {nullptr, P.weights_id};
+  }
+  // Who brings an allocator decides where memory comes from.
+  if (Options.allocator.allocate || (Options.flags & HALCYON_MAP_WEIGHTS))
+    return HALCYON_OK;
+  S.Weights = S.PlacedWeights.place(S.Weights, P.weight_bytes, Whose);
+  if (S.PlacedWeights.isCopy())
+    S.WeightsFile.close();
   return HALCYON_OK;
 }
 
@@ -203,7 +215,7 @@ static halcyon_status setUp(halcyon_session &S, const halcyon_options &Options,
   if (S.NumThreads > 4096)
     return fail(Error, HALCYON_BAD_ARGUMENT, "%u threads are too many",
                 S.NumThreads);
-  if (halcyon_status Status = findWeights(S, Options.weights_path, Error))
+  if (halcyon_status Status = findWeights(S, Options, Error))
     return Status;
   if (!makeTables(S))
     return fail(Error, HALCYON_NO_MEMORY, "out of memory");
@@ -281,6 +293,7 @@ void halcyon_session_destroy(halcyon_session *Session) {
   unmake(Memory, S.Times, P.functions[0].num_calls);
   unmake(Memory, S.Contexts, S.NumThreads);
   Memory.release(S.Arena, S.ArenaBytes);
+  S.PlacedWeights.release();
   S.WeightsFile.close();
   S.~halcyon_session();
   Memory.release(Session, sizeof(halcyon_session));

@@ -6,6 +6,7 @@
 #include "halcyon/halcyon.h"
 #include "memory.h"
 #include "threads.h"
+#include "weights.h"
 
 #include <HalideRuntime.h>
 
@@ -25,6 +26,7 @@ struct halcyon_session {
   const halcyon_program *Program = nullptr;
   halcyon::Allocator Memory;
   halcyon::MappedWeights WeightsFile;
+  halcyon::PlacedWeights PlacedWeights;
   const uint8_t *Weights = nullptr;
   uint8_t *Arena = nullptr;
   uint64_t ArenaBytes = 0;

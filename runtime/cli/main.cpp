@@ -209,7 +209,9 @@ static bool runProgram(const Options &O, Failure &Why) {
   halcyon_options Settings = {};
   halcyon_error Error = {};
   Settings.threads = O.Threads;
-  Settings.flags = HALCYON_PIN_CALLER;
+  // For one run a copy of the weights isn't worth making.
+  Settings.flags = HALCYON_PIN_CALLER |
+                   (Measures || O.EvalFolder ? 0 : HALCYON_MAP_WEIGHTS);
   Settings.weights_path = O.WeightsPath;
   if (!O.WeightsPath && !M.Program.weights && M.Program.weight_bytes)
     Settings.weights_path = ownWeights(OwnWeights);

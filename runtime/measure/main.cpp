@@ -86,13 +86,16 @@ static void fill(float *Values, uint64_t Count, uint32_t Seed) {
   }
 }
 
+[[noreturn]] static void outOfMemory() {
+  refuse("out of memory");
+  fflush(stdout);
+  exit(1);
+}
+
 static uint8_t *allocate(uint64_t Bytes) {
   void *Memory = aligned_alloc(64, (Bytes + 127) / 64 * 64);
-  if (!Memory) {
-    refuse("out of memory");
-    fflush(stdout);
-    exit(1);
-  }
+  if (!Memory)
+    outOfMemory();
   return static_cast<uint8_t *>(Memory);
 }
 
@@ -212,7 +215,10 @@ static void makeCold(State &S, uint32_t Call) {
     return;
   C.Stride = Bytes;
   C.Count = uint32_t((S.ColdBytes + Bytes - 1) / Bytes);
-  C.Memory = allocate(C.Count * C.Stride);
+  // In huge pages, as a session has its weights.
+  C.Memory = static_cast<uint8_t *>(Allocator().allocate(C.Count * C.Stride));
+  if (!C.Memory)
+    outOfMemory();
   uint8_t *To = C.Memory;
   for (uint32_t K = 0; K != C.Count; ++K)
     for (uint32_t I = First; I != First + P.calls[Call].num_views; ++I)
@@ -226,7 +232,8 @@ static void makeCold(State &S, uint32_t Call) {
 static void keepCold(State &S, long A, long B) {
   for (uint32_t I = 0; I != S.Program.num_calls; ++I)
     if (long(I) != A && long(I) != B && S.Weights[I].Count) {
-      free(S.Weights[I].Memory);
+      Allocator().release(S.Weights[I].Memory,
+                          S.Weights[I].Count * S.Weights[I].Stride);
       S.Weights[I] = Copies();
     }
 }

@@ -2,6 +2,7 @@
 
 #include "check.h"
 #include "memory.h"
+#include "session.h"
 #include "sessions.h"
 
 #include <HalideRuntime.h>
@@ -10,6 +11,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
+#include <memory>
 #include <pthread.h>
 
 namespace {
@@ -185,6 +187,56 @@ void weightsFile() {
   halcyon_session_bind_input(S, 0, In);
   halcyon_session_bind_output(S, 0, Out);
   CHECK(halcyon_session_run(S) == HALCYON_OK && isRight(In, Out, 1));
+}
+
+/// Large weights lie in huge pages, one copy for all sessions of a program.
+void weightsPlaced() {
+  constexpr size_t Bytes = (3 << 20) + 64;
+  const std::unique_ptr<void, void (*)(void *)> Memory(
+      aligned_alloc(64, Bytes), free);
+  auto *Weights = static_cast<uint8_t *>(Memory.get());
+  halcyon_program P = halcyon_program_main;
+  memset(Weights, 0, Bytes);
+  memcpy(Weights, P.weights, P.weight_bytes);
+  P.weights = Weights;
+  P.weight_bytes = Bytes;
+  float In[16], Out[3];
+  makeImages(In, 1);
+  auto Runs = [&](Session &S) {
+    memset(Out, 0xff, sizeof(Out));
+    halcyon_session_bind_input(S, 0, In);
+    halcyon_session_bind_output(S, 0, Out);
+    return halcyon_session_run(S) == HALCYON_OK && isRight(In, Out, 1);
+  };
+  halcyon::PlacedWeights Probe;
+  Probe.place(Weights, Bytes, {nullptr, 1});
+  const bool HugePages = Probe.isCopy();
+  Probe.release();
+  {
+    Session Second(1, P);
+    {
+      Session First(1, P);
+      CHECK(First.S && Second.S && First.S->Weights == Second.S->Weights);
+      CHECK((First.S->Weights != Weights) == HugePages);
+      CHECK(Runs(First));
+    }
+    CHECK(Runs(Second));
+  }
+  halcyon_options Options = {};
+  Options.flags = HALCYON_MAP_WEIGHTS;
+  Session Mapped(1, P, Options);
+  CHECK(Mapped.S && Mapped.S->Weights == Weights && Runs(Mapped));
+  Options = {};
+  Options.allocator.allocate = [](void *, size_t Size, size_t Alignment) {
+    return aligned_alloc(Alignment, (Size + Alignment - 1) & -Alignment);
+  };
+  Options.allocator.release = [](void *, void *Block, size_t) { free(Block); };
+  Session Own(1, P, Options);
+  CHECK(Own.S && Own.S->Weights == Weights && Runs(Own));
+  // The copy has gone with its last session.
+  memset(Weights, 0, 64);
+  Session Zero(1, P);
+  CHECK(Zero.S && !Runs(Zero));
 }
 
 //===----------------------------------------------------------------------===//
@@ -382,6 +434,7 @@ const Test SessionTests[] = {
     {"session-profiles", profiles},
     {"session-refusals", refusals},
     {"session-weights-file", weightsFile},
+    {"session-weights-placed", weightsPlaced},
     {"session-allocators", allocators},
     {"session-busy", busySessions},
     {"scratch", scratch},

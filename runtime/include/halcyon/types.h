@@ -44,7 +44,11 @@ enum halcyon_flags {
   /// core of the process's affinity mask, and the caller's core is spared.
   HALCYON_NO_PINNING = 1,
   /// Pin the calling thread too: for a process that does nothing else.
-  HALCYON_PIN_CALLER = 2
+  HALCYON_PIN_CALLER = 2,
+  /// Leave weights in the program or its file. Otherwise large ones are copied
+  /// to huge pages, once for all sessions of a process, which makes runs faster
+  /// and the start slower. So they are with an allocator of the caller's.
+  HALCYON_MAP_WEIGHTS = 4
 };
 
 /// Zero-initialise it; zero always means the default.
