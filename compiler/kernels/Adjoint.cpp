@@ -24,6 +24,7 @@ class Adjoint : public Kernel {
 public:
   StringRef name() const override { return "adjoint"; }
   bool isGeneral() const override { return true; }
+  bool isFallback() const override { return true; }
 
   bool handles(const Group &group, const Target &,
                std::string &why) const override {

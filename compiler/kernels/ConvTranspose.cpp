@@ -23,6 +23,9 @@ using Halide::VarOrRVar;
 namespace halcyon {
 namespace {
 
+/// More phases would be too much code.
+constexpr int kMostPhases = 4;
+
 class TransposedConv : public Kernel {
 public:
   StringRef name() const override { return "conv_transpose"; }
@@ -144,9 +147,10 @@ public:
   void build(KernelBuilder &b) const override;
 
 private:
-  /// Whether taps are counted within a phase; every phase then has one.
+  /// Whether taps are counted within a phase. Of a single tap the others have
+  /// none.
   static bool isPhased(int kernel, int stride, int dilation) {
-    return dilation == 1 && kernel >= stride;
+    return dilation == 1 && (kernel >= stride || kernel == 1);
   }
   /// Whether groups are not whole vectors: lanes then gather their inputs.
   static bool isGeneral(const ConvShape &s, const Target &target) {
@@ -180,9 +184,10 @@ void TransposedConv::build(KernelBuilder &b) const {
     int taps() const { return phased ? ceilDiv(kernel, stride) : kernel; }
     /// The tap that a step of the reduction stands for.
     Expr tap(Expr step, Expr phase) const {
-      return phased ? Halide::unsafe_promise_clamped(phase + stride * step, 0,
-                                                     kernel - 1)
-                    : step;
+      if (!phased || kernel == 1)
+        return step;
+      return Halide::unsafe_promise_clamped(phase + stride * step, 0,
+                                            kernel - 1);
     }
     Expr from(Expr step, Expr phase, Expr cell) const {
       return phased ? cell - step
@@ -194,6 +199,8 @@ void TransposedConv::build(KernelBuilder &b) const {
                                : Halide::Internal::const_true();
       return (phase - step * dilation) % stride == 0;
     }
+    /// Whether every step of every phase stands for a tap.
+    bool isWhole() const { return phased && kernel % stride == 0; }
   };
   Axis ax = {s.kw, s.sw, s.dw}, ay = {s.kh, s.sh, s.dh};
   Func acc("acc");
@@ -278,6 +285,9 @@ void TransposedConv::build(KernelBuilder &b) const {
       .vectorize(c)
       .unroll(qi)
       .unroll(cb);
+  // A phase of its own code has its own number of taps, and nothing to ask.
+  if ((!ax.isWhole() || !ay.isWhole()) && s.sw * s.sh <= kMostPhases)
+    phases.unroll(u).unroll(w);
   acc.compute_at(phases, qo).vectorize(c).unroll(cb).unroll(q);
   for (auto [index, k] : llvm::enumerate(sums)) {
     auto update = acc.update((int)index);

@@ -213,12 +213,32 @@ static Func sumOf(StringRef name, const std::vector<Var> &vars, Expr element) {
   return func;
 }
 
-/// The largest or smallest, `best`, once more as something whose derivative is
+/// A whole number that grows with `value`: whole numbers have no derivatives, and
+/// Halide does not look for any of a reduction that gives one.
+static Expr ordered(Expr value) {
+  if (!value.type().is_float())
+    return value;
+  Halide::Type whole = value.type().with_code(Halide::Type::Int);
+  Expr bits = Halide::reinterpret(whole, value);
+  return Halide::select(bits < 0, bits ^ whole.max(), bits);
+}
+
+/// The largest or smallest element of a domain as something whose derivative is
 /// right: the mean of the elements that equal it. Halide differentiates a
 /// comparison as a constant.
-static Func meanOfEqual(Func best, const std::vector<Var> &vars, Expr element) {
+static Func meanOfEqual(cnn::ReduceKind kind, const std::vector<Var> &vars,
+                        Expr element) {
   std::vector<Expr> at(vars.begin(), vars.end());
-  Expr same = element == (at.empty() ? best() : best(at));
+  Func best("best");
+  Expr number = ordered(element);
+  if (vars.empty()) {
+    best() = neutral(kind, number.type());
+    best() = join(kind, best(), number);
+  } else {
+    best(vars) = neutral(kind, number.type());
+    best(vars) = join(kind, best(vars), number);
+  }
+  Expr same = number == (at.empty() ? best() : best(at));
   Expr zero = Halide::Internal::make_zero(element.type());
   Func sum = sumOf("equal", vars, Halide::select(same, element, zero));
   Func count = sumOf("equals", vars, Halide::cast(element.type(), same));
@@ -267,18 +287,19 @@ const IndexedExpr::Stage &IndexedExpr::stageOf(cnn::ReduceOp reduce) {
     apart(all) = element;
     element = apart(place);
   }
-  Func func(cnn::stringifyReduceKind(kind).str());
-  std::vector<Expr> at(stage.vars.begin(), stage.vars.end());
-  if (at.empty()) {
-    func() = neutral(kind, element.type());
-    func() = join(kind, func(), element);
+  if (smooth && (kind == cnn::ReduceKind::max || kind == cnn::ReduceKind::min)) {
+    stage.func = meanOfEqual(kind, stage.vars, element);
   } else {
-    func(stage.vars) = neutral(kind, element.type());
-    func(stage.vars) = join(kind, func(stage.vars), element);
+    Func func(cnn::stringifyReduceKind(kind).str());
+    if (stage.vars.empty()) {
+      func() = neutral(kind, element.type());
+      func() = join(kind, func(), element);
+    } else {
+      func(stage.vars) = neutral(kind, element.type());
+      func(stage.vars) = join(kind, func(stage.vars), element);
+    }
+    stage.func = func;
   }
-  bool chooses =
-      kind == cnn::ReduceKind::max || kind == cnn::ReduceKind::min;
-  stage.func = smooth && chooses ? meanOfEqual(func, stage.vars, element) : func;
   stageNumbers[reduce] = stages.size();
   stages.push_back(std::move(stage));
   return stages.back();

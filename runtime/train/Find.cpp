@@ -56,12 +56,14 @@ void Trainer::findRate() {
          std::min(best, bottom / 10));
 }
 
-/// Doubles the batch until more images at once are no faster, or do not fit.
+/// Doubles the batch until more images at once are no faster, or do not fit; a batch
+/// that was asked for is timed alone.
 void Trainer::findBatch() {
   const double most = 0.8 * double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGESIZE));
   double bestSpeed = 0;
   uint32_t best = 0;
-  for (uint32_t images = 1; images <= training->size() && !interrupted; images *= 2) {
+  for (uint32_t images = uint32_t(std::max<int64_t>(options.batch, 1));
+       images <= training->size() && !interrupted; images *= 2) {
     double bytes = double(model.stepBytes(images));
     if (bytes > most) {
       printf("%6u images need %.1f GB\n", images, bytes / 1e9);
@@ -76,8 +78,8 @@ void Trainer::findBatch() {
     Batch *batch = once.next();
     currentRate = 0;
     setScalars();
-    double fastest = INFINITY;
-    for (int i = 0; i < 4; ++i) {
+    double fastest = INFINITY, first = now();
+    for (int i = 0; i < 4 || now() - first < 0.2; ++i) {
       double begun = now();
       model.step(*batch);
       fastest = std::min(fastest, now() - begun);
@@ -85,6 +87,8 @@ void Trainer::findBatch() {
     double perSecond = images / fastest;
     printf("%6u images: %9.3f ms, %9.0f images/s, %8.1f MB\n", images, 1e3 * fastest,
            perSecond, bytes / 1e6);
+    if (options.batch)
+      return;
     // Less than a tenth faster is not worth a batch twice as large.
     if (perSecond < 1.1 * bestSpeed)
       break;

@@ -22,7 +22,7 @@ static const char *const usage =
     "  --threads N        of the model; one per core, if not given\n"
     "  --data-threads N   that prepare batches (2)\n"
     "  --find-rate        try rates, and say which are worth taking\n"
-    "  --find-batch       time steps of growing batches\n"
+    "  --find-batch       time steps of growing batches, or of --batch alone\n"
     "  --profile          time the kernels of a step; with --steps\n"
     "  --plan             how the model is trained, as JSON\n"
     "  --quiet            say nothing but what went wrong\n";

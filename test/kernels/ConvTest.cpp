@@ -143,6 +143,8 @@ std::vector<ConvCase> grid(bool all) {
   transposed(9, 5, 17, 33, 4, 2, 1, 0);
   transposed(7, 9, 16, 16, 3, 2, 1, 1);
   transposed(7, 9, 16, 32, 3, 2, 1, 0);
+  transposed(7, 9, 32, 48, 1, 2, 0, 1);
+  transposed(6, 5, 20, 16, 1, 3, 0, 2);
   transposed(5, 6, 3, 5, 5, 3, 2, 1);
   transposed(5, 6, 16, 16, 3, 1, 1, 0);
   transposed(5, 6, 16, 16, 2, 3, 0, 0);
