@@ -18,7 +18,7 @@ static constexpr StringRef helpers[] = {
     "abs", "ceil",  "clamp", "cos", "erf",      "exp",   "floor",
     "log", "log1p", "max",   "min", "pow",      "round", "rsqrt",
     "sin", "sqrt",  "tanh",  "len", "mean",     "pair",
-    "product", "require", "reversed", "sum"};
+    "product", "require", "reversed", "sum", "triple"};
 
 llvm::ArrayRef<StringRef> halcyon::dsl::helperNames() { return helpers; }
 
@@ -277,13 +277,15 @@ Value Elaborator::helper(StringRef name, const std::vector<Arg> &args,
     frame->hasReturned = true;
     return error(where, values[1].asText());
   }
-  if (name == "pair") {
+  if (name == "pair" || name == "triple") {
+    size_t size = name == "pair" ? 2 : 3;
     if (values[0].isNumber())
-      return Value::sequence(false, {values[0], values[0]});
-    if (values[0].isSequence() && values[0].items().size() == 2)
+      return Value::sequence(false, std::vector<Value>(size, values[0]));
+    if (values[0].isSequence() && values[0].items().size() == size)
       return values[0];
-    return error(args[0].range, "'pair' takes one or two numbers, not " +
-                                    kindText(values[0]));
+    return error(args[0].range, "'" + name + "' takes one or " +
+                                    (size == 2 ? "two" : "three") +
+                                    " numbers, not " + kindText(values[0]));
   }
   if ((arity == 0 && values.size() == 1 && values[0].isSequence()) ||
       isListHelper(name)) {

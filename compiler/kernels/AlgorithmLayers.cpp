@@ -260,23 +260,28 @@ static Expr mix(Expr h) {
   return h ^ (h >> 16);
 }
 
-static Func defineDropoutMask(Operation *op, ArrayRef<LogicalTensor> in,
-                              ArrayRef<Expr> sizes) {
-  auto dropout = cast<cnn::DropoutMaskOp>(op);
-  Func f("dropout_mask");
+static Func defineUniform(Operation *op, ArrayRef<LogicalTensor> in,
+                          ArrayRef<Expr> sizes) {
+  Func f("uniform");
   std::vector<Var> vars = logicalVars(sizes.size());
   Expr place = 0;
   for (int i = (int)sizes.size() - 1; i >= 0; --i)
     place = place * sizes[i] + vars[i];
   Expr seed = mix(Halide::cast<uint32_t>(in[1].func(0)) +
-                  Expr((uint32_t)(dropout.getLayer() * 0x9e3779b9u)));
+                  Expr((uint32_t)(cast<cnn::UniformOp>(op).getLayer() * 0x9e3779b9u)));
   seed = mix(seed + Halide::cast<uint32_t>(in[2].func(0)));
   Expr bits = mix(Halide::cast<uint32_t>(place) * Expr(0x9e3779b1u) + seed);
-  double p = dropout.getP().convertToDouble();
   // 24 bits, as a float has.
-  Expr drawn = Halide::cast<float>(bits >> 8) * Expr(1.0f / (1 << 24));
-  f(vars) = Halide::select(drawn < (float)p, number(in[0], 0),
-                           number(in[0], p < 1 ? 1 / (1 - p) : 0));
+  f(vars) = Halide::cast(typeOf(in[0]),
+                         Halide::cast<float>(bits >> 8) * Expr(1.0f / (1 << 24)));
+  return f;
+}
+
+/// As it is outside of training.
+static Func defineRandom(Operation *op, ArrayRef<LogicalTensor> in,
+                         ArrayRef<Expr> sizes) {
+  Func f("random");
+  f(logicalVars(sizes.size())) = number(in[0], 0.5);
   return f;
 }
 
@@ -392,7 +397,8 @@ static const RegisterAlgorithm registered[] = {
     {"cnn.batch_stats", defineBatchStats},
     {"cnn.count", defineCount},
     {"cnn.sum", defineSum},
-    {"cnn.dropout_mask", defineDropoutMask},
+    {"cnn.uniform", defineUniform},
+    {"cnn.random", defineRandom},
     {"cnn.flatten", defineFlatten},
     {"cnn.unflatten", defineUnflatten},
     {"cnn.concat", defineConcat},

@@ -40,6 +40,8 @@ static bool isReal(Value value) {
 
 void Differentiate::findActive() {
   for (Operation &op : getOperation().getBody().front()) {
+    if (op.hasTrait<ReadsShapeOnly>())
+      continue;
     bool reached = op.hasAttr(kWrtAttr) ||
                    llvm::any_of(op.getOperands(),
                                 [&](Value v) { return active.contains(v); });

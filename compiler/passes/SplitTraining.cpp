@@ -72,11 +72,15 @@ public:
 private:
   void makeInputs();
   void replaceNorms();
-  void replaceDropout();
+  void replaceRandom();
+  Value uniform(OpBuilder &builder, Location loc, Type type, Value like);
+  Value dropped(DropoutOp dropout);
 
   ModelOp model;
   bool step, marked;
   llvm::StringSet<> frozen;
+  Value seed, number; ///< inputs of the step, once something is drawn
+  int64_t drawn = 0;
 };
 
 struct SplitTraining : halcyon::impl::SplitTrainingBase<SplitTraining> {
@@ -139,7 +143,7 @@ void Splitter::run() {
     for (auto name : names.getAsRange<StringAttr>())
       frozen.insert(name.getValue());
   replaceNorms();
-  replaceDropout();
+  replaceRandom();
   makeInputs();
   if (!step)
     for (auto rule :
@@ -182,35 +186,69 @@ void Splitter::replaceNorms() {
   }
 }
 
-void Splitter::replaceDropout() {
-  int64_t layer = 0;
-  Value seed, number;
-  for (auto dropout :
-       llvm::make_early_inc_range(model.getBody().front().getOps<DropoutOp>())) {
-    Location loc = dropout.getLoc();
-    Value result = dropout.getX();
-    if (step && dropout.getP().convertToDouble() > 0) {
-      OpBuilder builder(model.getContext());
-      if (!seed) {
-        builder.setInsertionPointToStart(&model.getBody().front());
-        seed = InputOp::create(
-            builder, loc, RankedTensorType::get({1}, builder.getI32Type()),
-            builder.getStringAttr("train.seed"), DictionaryAttr());
-        number = InputOp::create(
-            builder, loc, RankedTensorType::get({1}, builder.getF32Type()),
-            builder.getStringAttr("train.step"), DictionaryAttr());
-      }
-      builder.setInsertionPoint(dropout);
-      Value mask = DropoutMaskOp::create(builder, loc, result.getType(), result,
-                                         seed, number, dropout.getPAttr(),
-                                         builder.getI64IntegerAttr(layer++));
-      result = makeMap(builder, loc, "dropout", {result, mask},
-                       [&](OpBuilder &b, ValueRange s) -> Value {
-                         return arith::MulFOp::create(b, loc, s[0], s[1]);
-                       });
+/// Numbers from [0, 1), of a type: each layer draws its own.
+Value Splitter::uniform(OpBuilder &builder, Location loc, Type type, Value like) {
+  if (!seed) {
+    OpBuilder start(&model.getBody().front(), model.getBody().front().begin());
+    seed = InputOp::create(start, loc,
+                           RankedTensorType::get({1}, builder.getI32Type()),
+                           builder.getStringAttr("train.seed"), DictionaryAttr());
+    number = InputOp::create(start, loc,
+                             RankedTensorType::get({1}, builder.getF32Type()),
+                             builder.getStringAttr("train.step"), DictionaryAttr());
+  }
+  return UniformOp::create(builder, loc, type, like, seed, number,
+                           builder.getI64IntegerAttr(drawn++));
+}
+
+/// x where it is kept, 1 / (1 - p) times as large; one draw for what is dropped
+/// together.
+Value Splitter::dropped(DropoutOp dropout) {
+  double p = dropout.getP().convertToDouble();
+  if (!step || p == 0)
+    return dropout.getX();
+  OpBuilder builder(dropout);
+  Location loc = dropout.getLoc();
+  auto type = tensorOf(dropout.getX());
+  SmallVector<int64_t> shape(type.getShape());
+  unsigned kept = dropout.getOf() == Dropped::elements   ? shape.size()
+                  : dropout.getOf() == Dropped::channels ? 2
+                                                         : 1;
+  for (unsigned i = kept; i < shape.size(); ++i)
+    shape[i] = 1;
+  Value drawn = uniform(builder, loc,
+                        RankedTensorType::get(shape, type.getElementType()),
+                        dropout.getX());
+  return makeMap(builder, loc, "dropout", {dropout.getX(), drawn},
+                 [&](OpBuilder &b, ValueRange s) -> Value {
+                   auto constant = [&](double c) -> Value {
+                     return arith::ConstantOp::create(
+                         b, loc, b.getFloatAttr(s[0].getType(), c));
+                   };
+                   Value drop = arith::CmpFOp::create(
+                       b, loc, arith::CmpFPredicate::OLT, s[1], constant(p));
+                   Value kept = arith::MulFOp::create(b, loc, s[0],
+                                                      constant(1 / (1 - p)));
+                   return arith::SelectOp::create(b, loc, drop, constant(0), kept);
+                 });
+}
+
+void Splitter::replaceRandom() {
+  for (Operation &op :
+       llvm::make_early_inc_range(model.getBody().front())) {
+    Value result;
+    if (auto dropout = dyn_cast<DropoutOp>(op)) {
+      result = dropped(dropout);
+    } else if (auto choice = dyn_cast<InTrainingOp>(op)) {
+      result = step ? choice.getTraining() : choice.getOtherwise();
+    } else if (auto random = dyn_cast<RandomOp>(op); random && step) {
+      OpBuilder builder(random);
+      result = uniform(builder, random.getLoc(), random.getType(), random.getX());
+    } else {
+      continue;
     }
-    dropout.replaceAllUsesWith(result);
-    dropout.erase();
+    op.getResult(0).replaceAllUsesWith(result);
+    op.erase();
   }
 }
 

@@ -33,6 +33,9 @@ struct Window {
   bool global = false;     ///< reads the whole map
 };
 
+template <typename Op>
+class ReadsShapeOnly : public mlir::OpTrait::TraitBase<Op, ReadsShapeOnly> {};
+
 /// One dimension of a packed weight in memory: `count` steps along the weight's
 /// dimension `dim`, each of `step` elements.
 struct PackedDim {

@@ -319,6 +319,12 @@ class Cnn_Layer<string mnemonic, list<string> computeMethods,
         DeclareOpInterfaceMethods<Cnn_LayerOpInterface>,
         DeclareOpInterfaceMethods<Cnn_ComputeOpInterface, computeMethods>]>;
 
+/// Of an operation whose results depend on the shapes of its operands alone, as
+/// far as these are differentiable.
+def Cnn_ReadsShapeOnly : NativeOpTrait<"ReadsShapeOnly"> {
+  let cppNamespace = "::halcyon::cnn";
+}
+
 /// An operation on weights, evaluated when the program is made.
 class Cnn_WeightArithmeticOp<string mnemonic, list<Trait> traits = []>
     : Cnn_TensorOp<mnemonic, traits # [

@@ -78,7 +78,7 @@ def Cnn_SumOp : Cnn_GradientOp<"sum", ["getFlops", "takesPrologue", "takesProlog
   let hasVerifier = 1;
 }
 
-def Cnn_CountOp : Cnn_GradientOp<"count", []> {
+def Cnn_CountOp : Cnn_GradientOp<"count", [], [Cnn_ReadsShapeOnly]> {
   let summary = "How many elements a channel of the batch has";
   let arguments = (ins AnyRankedTensor:$x);
   let results = (outs AnyRankedTensor:$result);
@@ -140,15 +140,14 @@ def Cnn_UnflattenOp : Cnn_GradientOp<"unflatten", [],
   let assemblyFormat = "$x attr-dict `:` functional-type(operands, results)";
 }
 
-def Cnn_DropoutMaskOp : Cnn_GradientOp<"dropout_mask", []> {
-  let summary = "Zeros at random, and 1 / (1 - p) elsewhere";
+def Cnn_UniformOp : Cnn_GradientOp<"uniform", [], [Cnn_ReadsShapeOnly]> {
+  let summary = "Numbers from [0, 1)";
   let description = [{
     Each element is drawn from its place in the batch, `seed`, `step` and `layer`
-    alone, so that threads and kernels make no difference. `x` gives the shape.
+    alone, so that threads and kernels make no difference. `x` gives the batch.
   }];
   let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$seed,
-                       AnyRankedTensor:$step, F64Attr:$p,
-                       I64Attr:$layer);
+                       AnyRankedTensor:$step, I64Attr:$layer);
   let results = (outs AnyRankedTensor:$result);
   let assemblyFormat = "$x `,` $seed `,` $step attr-dict `:` functional-type(operands, results)";
 }

@@ -129,7 +129,7 @@ FailureOr<SmallVector<Value>> UpsampleOp::buildLayer(LayerContext &context) {
 }
 
 //===----------------------------------------------------------------------===//
-// dropout, pad
+// dropout, random, in_training, pad
 //===----------------------------------------------------------------------===//
 
 LogicalResult DropoutOp::inferReturnTypes(MLIRContext *, std::optional<Location>,
@@ -142,7 +142,10 @@ LogicalResult DropoutOp::inferReturnTypes(MLIRContext *, std::optional<Location>
 bool DropoutOp::movesDataOnly() { return true; }
 OpFoldResult DropoutOp::fold(FoldAdaptor) { return getX(); }
 LayerSignature DropoutOp::layerSignature() {
-  return {{{"x", ParamKind::Tensor}, {"p", ParamKind::Float, 0.5}}};
+  return {{{"x", ParamKind::Tensor},
+           {"p", ParamKind::Float, 0.5},
+           {"of", ParamKind::Enum, std::string("elements"), false,
+            {"elements", "channels", "images"}}}};
 }
 FailureOr<SmallVector<Value>> DropoutOp::buildLayer(LayerContext &context) {
   double p = context.number("p");
@@ -151,7 +154,53 @@ FailureOr<SmallVector<Value>> DropoutOp::buildLayer(LayerContext &context) {
                               "below 1");
   return SmallVector<Value>{
       DropoutOp::create(context.builder, context.loc, context.tensor("x"),
-                        context.builder.getF64FloatAttr(p))};
+                        context.builder.getF64FloatAttr(p),
+                        DroppedAttr::get(context.builder.getContext(),
+                                         *symbolizeDropped(context.word("of"))))};
+}
+
+LogicalResult RandomOp::inferReturnTypes(MLIRContext *, std::optional<Location>,
+                                         Adaptor adaptor,
+                                         SmallVectorImpl<Type> &types) {
+  auto x = tensorOf(adaptor.getX());
+  types.push_back(RankedTensorType::get(x.getShape(), x.getElementType()));
+  return success();
+}
+LayerSignature RandomOp::layerSignature() {
+  return {{{"x", ParamKind::Tensor}}};
+}
+FailureOr<SmallVector<Value>> RandomOp::buildLayer(LayerContext &context) {
+  return SmallVector<Value>{
+      RandomOp::create(context.builder, context.loc, context.tensor("x"))};
+}
+
+LogicalResult InTrainingOp::inferReturnTypes(MLIRContext *, std::optional<Location>,
+                                             Adaptor adaptor,
+                                             SmallVectorImpl<Type> &types) {
+  auto x = tensorOf(adaptor.getOtherwise());
+  types.push_back(RankedTensorType::get(x.getShape(), x.getElementType()));
+  return success();
+}
+LogicalResult InTrainingOp::verify() {
+  if (tensorOf(getTraining()).getShape() != tensorOf(getOtherwise()).getShape())
+    return emitOpError("has two values of one shape, not ")
+           << getTraining().getType() << " and " << getOtherwise().getType();
+  return success();
+}
+bool InTrainingOp::movesDataOnly() { return true; }
+OpFoldResult InTrainingOp::fold(FoldAdaptor) { return getOtherwise(); }
+LayerSignature InTrainingOp::layerSignature() {
+  return {{{"training", ParamKind::Tensor}, {"otherwise", ParamKind::Tensor}}};
+}
+FailureOr<SmallVector<Value>> InTrainingOp::buildLayer(LayerContext &context) {
+  Value training = context.tensor("training"), otherwise = context.tensor("otherwise");
+  if (tensorOf(training).getShape() != tensorOf(otherwise).getShape())
+    return context.error("otherwise", "in_training chooses between values of one "
+                                      "shape, not " +
+                                          shapeText(training.getType()) + " and " +
+                                          shapeText(otherwise.getType()));
+  return SmallVector<Value>{
+      InTrainingOp::create(context.builder, context.loc, training, otherwise)};
 }
 
 LogicalResult PadOp::inferReturnTypes(MLIRContext *, std::optional<Location>,

@@ -30,8 +30,25 @@ def Cnn_UpsampleOp : Cnn_Layer<"upsample", ["getFlops"]> {
 
 def Cnn_DropoutOp : Cnn_Layer<"dropout", ["movesDataOnly"]> {
   let summary = "Drops elements while training; the identity otherwise";
-  let arguments = (ins AnyRankedTensor:$x, DefaultValuedAttr<F64Attr, "0.5">:$p);
+  let description = [{
+    With `of = channels` or `images` all elements of one go together.
+  }];
+  let arguments = (ins AnyRankedTensor:$x, DefaultValuedAttr<F64Attr, "0.5">:$p,
+    DefaultValuedAttr<Cnn_Dropped, "Dropped::elements">:$of);
   let hasFolder = 1;
+}
+
+def Cnn_RandomOp : Cnn_Layer<"random", [], [Cnn_ReadsShapeOnly]> {
+  let summary = "Numbers from [0, 1) drawn in each step of training; 1/2 otherwise";
+  let description = [{`x` gives the shape.}];
+  let arguments = (ins AnyRankedTensor:$x);
+}
+
+def Cnn_InTrainingOp : Cnn_Layer<"in_training", ["movesDataOnly"]> {
+  let summary = "`training` while the model trains, `otherwise` in every other use";
+  let arguments = (ins AnyRankedTensor:$training, AnyRankedTensor:$otherwise);
+  let hasFolder = 1;
+  let hasVerifier = 1;
 }
 
 def Cnn_PadOp : Cnn_Layer<"pad", []> {

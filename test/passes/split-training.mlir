@@ -13,7 +13,10 @@ cnn.model @net attributes {cnn.train = {frozen = ["fc.weight"]}} {
   %f = cnn.weight "fc.weight" : tensor<1x256xf32>
   %0 = cnn.batchnorm %x, %w, %b, %m, %v : (tensor<?x4x8x8xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>, tensor<4xf32>) -> tensor<?x4x8x8xf32>
   %1 = cnn.dropout %0 : (tensor<?x4x8x8xf32>) -> tensor<?x4x8x8xf32>
-  %2 = cnn.flatten %1 : (tensor<?x4x8x8xf32>) -> tensor<?x256xf32>
+  %d = cnn.dropout %1 {of = 1 : i32} : (tensor<?x4x8x8xf32>) -> tensor<?x4x8x8xf32>
+  %r = cnn.random %d : (tensor<?x4x8x8xf32>) -> tensor<?x4x8x8xf32>
+  %t = cnn.in_training %r, %d : (tensor<?x4x8x8xf32>, tensor<?x4x8x8xf32>) -> tensor<?x4x8x8xf32>
+  %2 = cnn.flatten %t : (tensor<?x4x8x8xf32>) -> tensor<?x256xf32>
   %3 = cnn.linear %2, %f : (tensor<?x256xf32>, tensor<1x256xf32>) -> tensor<?x1xf32>
   cnn.output %3 "loss" : tensor<?x1xf32>
 }
@@ -27,8 +30,13 @@ cnn.model @net attributes {cnn.train = {frozen = ["fc.weight"]}} {
 // CHECK: %[[MEAN:.*]], %[[VAR:.*]] = cnn.batch_stats
 // CHECK: %[[NEW:.*]] = cnn.map "running" %[[RM]], %[[MEAN]]
 // CHECK: cnn.map "batchnorm" %{{.*}}, %[[MEAN]], %[[VAR]]
-// CHECK: %[[MASK:.*]] = cnn.dropout_mask %{{.*}}, %[[SEED]], %[[STEP]]
-// CHECK: cnn.map "dropout" %{{.*}}, %[[MASK]]
+// CHECK: %[[DRAWN:.*]] = cnn.uniform %{{.*}}, %[[SEED]], %[[STEP]] {layer = 0 : i64} : {{.*}} -> tensor<?x4x8x8xf32>
+// CHECK: cnn.map "dropout" %{{.*}}, %[[DRAWN]]
+// Channels and images that are dropped whole draw once, and nothing is drawn twice.
+// CHECK: %[[WHOLE:.*]] = cnn.uniform %{{.*}} {layer = 1 : i64} : {{.*}} -> tensor<?x4x1x1xf32>
+// CHECK: cnn.map "dropout" %{{.*}}, %[[WHOLE]]
+// CHECK: %[[NOISE:.*]] = cnn.uniform %{{.*}} {layer = 2 : i64} : {{.*}} -> tensor<?x4x8x8xf32>
+// CHECK: cnn.flatten %[[NOISE]]
 // CHECK: cnn.output %{{.*}} "loss"
 // CHECK: cnn.output %[[NEW]] "param:bn.running_mean"
 // CHECK: cnn.output %{{.*}} "param:bn.running_var"
@@ -36,6 +44,7 @@ cnn.model @net attributes {cnn.train = {frozen = ["fc.weight"]}} {
 // CHECK-LABEL: cnn.model @eval
 // CHECK-NOT: cnn.wrt
 // CHECK-NOT: cnn.batch_stats
+// CHECK-NOT: cnn.uniform
 // CHECK-NOT: dropout
 // CHECK: cnn.map "batchnorm"
 // CHECK-NOT: cnn.output {{.*}} "param:

@@ -266,6 +266,58 @@ def library(grid):
             1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(x)),
             np.where(x > 0, x, 0.5 * np.expm1(x / 0.5)), -np.log1p(np.exp(-x)), x - np.tanh(x),
             np.where(abs(x) > 0.5, x, 0), np.sign(x) * np.maximum(abs(x) - 0.5, 0)])
+    def unpooled(v, x, k):
+        result = np.zeros_like(x)
+        for i in range(v.shape[2]):
+            for j in range(v.shape[3]):
+                window = x[:, :, k * i:k * i + k, k * j:k * j + k].reshape(len(x), x.shape[1], -1)
+                at = window.argmax(2)
+                n, c = np.indices(at.shape)
+                result[n, c, k * i + at // k, k * j + at % k] = v[:, :, i, j]
+        return result
+
+    def fractional(x, h, w, k):
+        def places(size, count):
+            step = (size - k) / (count - 1)
+            return [size - k if i == count - 1 else int(np.floor((i + 0.5) * step) - np.floor(0.5 * step))
+                    for i in range(count)]
+        return np.stack([np.stack([x[:, :, y:y + k, z:z + k].max((2, 3)) for z in places(x.shape[3], w)], 2)
+                         for y in places(x.shape[2], h)], 2)
+
+    def expectation(x, k, stride):
+        window = np.lib.stride_tricks.sliding_window_view(x, (k, k), (2, 3))[:, :, ::stride, ::stride]
+        return (window ** 2).sum((4, 5)) / window.sum((4, 5))
+
+    add("max_unpool", "return max_unpool(x, y, 2)", [(5, 3, 4), (5, 7, 9)], lambda g, v, x: [unpooled(v, x, 2)])
+    add("fractional_maxpool", "fractional_maxpool((5, 6))", (5, 11, 13), lambda g, x: [fractional(x, 5, 6, 2)])
+    add("stochastic_pool", "abs -> stochastic_pool(3, 2)", (5, 11, 13), lambda g, x: [expectation(abs(x), 3, 2)])
+    add("dropped", "dropout2d -> stochastic_depth(0.2) -> dropout(0.1, of=channels)", maps, lambda g, x: [x])
+
+    def convolved(g, name, x, outside, kernel, stride, pad, dilation, groups):
+        """Over any number of axes, of the sizes that the lists have."""
+        rank = len(kernel)
+        w = weight(g, f"{name}.weight", outside, x.shape[1] // groups, *kernel)
+        x = np.pad(x, [(0, 0), (0, 0), *((p, p) for p in pad)])
+        reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
+        window = np.lib.stride_tricks.sliding_window_view(x, reach, tuple(range(2, 2 + rank)))
+        window = window[(slice(None), slice(None), *(slice(None, None, s) for s in stride),
+                         *(slice(None, None, d) for d in dilation))]
+        parts = np.split(window, groups, 1)
+        own = tuple(range(2 + rank, 2 + 2 * rank))
+        y = [np.moveaxis(np.tensordot(part, v, ((1, *own), (1, *range(2, 2 + rank)))), -1, 1)
+             for part, v in zip(parts, np.split(w, groups, 0))]
+        return np.concatenate(y, 1) + weight(g, f"{name}.bias", outside).reshape(-1, *[1] * rank)
+
+    for channels, outside, size, k, s, p, d, groups in ((7, 12, 31, 3, 1, 1, 1, 1), (16, 32, 50, 5, 2, 0, 2, 1),
+                                                        (12, 24, 27, 4, 3, 2, 1, 4)):
+        add("conv1d", f"conv1d({outside}, {k}, {s}, {p}, {d}, {groups})", (channels, size),
+            lambda g, x, o=outside, *, a=((k,), (s,), (p,), (d,)), groups=groups: [
+                convolved(g, "conv1d_1", x, o, *a, groups)])
+    for channels, outside, size, k, s, p, d, groups in (
+            (3, 5, (6, 7, 8), (3, 3, 3), (1, 1, 1), (1, 1, 1), (1, 1, 1), 1),
+            (8, 12, (5, 9, 11), (1, 3, 2), (2, 1, 3), (0, 2, 1), (1, 2, 1), 2)):
+        add("conv3d", f"conv3d({outside}, {k}, {s}, {p}, {d}, {groups})", (channels, *size),
+            lambda g, x, o=outside, *, a=(k, s, p, d), groups=groups: [convolved(g, "conv3d_1", x, o, *a, groups)])
     add("prelu", "prelu", maps, lambda g, x: [
         np.where(x >= 0, x, x * weight(g, "prelu_1.weight", 18)[:, None, None])])
     add("prelu_one", "prelu(1)", maps, lambda g, x: [np.where(x >= 0, x, x * weight(g, "prelu_1.weight", 1))])
