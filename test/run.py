@@ -96,6 +96,7 @@ def suites(slow):
               minutes=40),
         Suite("digits", [PYTHON, ROOT / "test" / "execute" / "digits.py"], minutes=10),
         Suite("gradients", [PYTHON, ROOT / "test" / "train" / "run_gradients.py"], minutes=15),
+        Suite("curves", [PYTHON, ROOT / "test" / "train" / "run_curves.py"], minutes=10),
         Suite("training", [PYTHON, ROOT / "test" / "train" / "run_training.py"], minutes=15),
     ]
     if slow:

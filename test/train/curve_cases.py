@@ -1,0 +1,75 @@
+"""Networks and optimizers whose losses, step by step, are held against torch's.
+
+Weights and pictures are drawn from generators whose numbers never change.
+"""
+
+import numpy
+
+STEPS, BATCH = 50, 16
+SINGLE = 10  # steps that f32 follows
+
+# Layers as the language has them; shapes of the weights by name.
+NETWORKS = {
+    "lenet": ("""
+  input image: f32[N, 1, 28, 28]
+  logits = image -> conv(6, 5) -> relu -> maxpool(2) -> conv(16, 5, pad=valid) -> relu -> maxpool(2)
+                 -> flatten -> linear(120) -> relu -> linear(84) -> relu -> linear(10)
+  output logits
+""", (1, 28, 28), {"conv_1": (6, 1, 5, 5), "conv_2": (16, 6, 5, 5), "linear_1": (120, 400), "linear_2": (84, 120),
+                   "linear_3": (10, 84)}),
+    "residual": ("""
+  input image: f32[N, 3, 12, 12]
+  x = image -> conv(16, 3) -> batchnorm -> relu
+  y = x -> conv(16, 3) -> batchnorm -> relu -> conv(16, 3) -> batchnorm
+  z = relu(x + y) -> conv(32, 3, stride=2) -> batchnorm -> relu
+  logits = z -> global_avgpool -> flatten -> linear(10)
+  output logits
+""", (3, 12, 12), {"conv_1": (16, 3, 3, 3), "batchnorm_1": (16,), "conv_2": (16, 16, 3, 3), "batchnorm_2": (16,),
+                   "conv_3": (16, 16, 3, 3), "batchnorm_3": (16,), "conv_4": (32, 16, 3, 3), "batchnorm_4": (32,),
+                   "linear_1": (10, 32)}),
+}
+
+# The optimizer's line, its rate, and the weight decay.
+OPTIMIZERS = {
+    "sgd": ("sgd", 0.05, 0),
+    "momentum": ("momentum(0.9)", 0.02, 1e-2),
+    "nesterov": ("nesterov(0.9)", 0.02, 1e-2),
+    "adagrad": ("adagrad", 0.01, 0),
+    "rmsprop": ("rmsprop", 0.001, 0),
+    "adam": ("adam", 0.001, 1e-2),
+    "adamw": ("adamw", 0.001, 1e-2),
+}
+
+
+def model(network, optimizer):
+    line, rate, decay = OPTIMIZERS[optimizer]
+    return f"""model net {{{NETWORKS[network][0]}}}
+
+train net {{
+  data      npy("images.npy", "labels.npy")
+  batch     {BATCH}
+  epochs    {SINGLE}
+  loss      cross_entropy(logits, label)
+  optimizer {line}
+  rate      {rate}
+  decay     {decay}
+}}
+"""
+
+
+def data(network):
+    """Pictures, labels and weights in double precision."""
+    draw = numpy.random.RandomState(len(network))
+    _, shape, layers = NETWORKS[network]
+    images, labels = draw.standard_normal((BATCH, *shape)), draw.randint(0, 10, BATCH)
+    weights = {}
+    for name, size in layers.items():
+        norm = name.startswith("batchnorm")
+        fan = numpy.prod(size[1:]) if len(size) > 1 else 1
+        weights[f"{name}.weight"] = 1 + 0.1 * draw.standard_normal(size) if norm else draw.standard_normal(size) / fan ** 0.5
+        weights[f"{name}.bias"] = 0.1 * draw.standard_normal(size[:1])
+        if norm:
+            weights[f"{name}.running_mean"], weights[f"{name}.running_var"] = numpy.zeros(size), numpy.ones(size)
+    # What f32 holds, so that both begin alike.
+    images, *values = (array.astype(numpy.float32).astype(numpy.float64) for array in (images, *weights.values()))
+    return images, labels, dict(zip(weights, values))
