@@ -194,8 +194,9 @@ bool checkParameter(ArrayRef<ScheduleParameter> known, StringRef name,
     why += text(parameter->least) + " and nothing else";
   else
     why += parameter->flag ? "yes or no"
-                           : "from " + text(parameter->least) + " to " +
-                                 text(parameter->most);
+           : parameter->least == 0
+               ? "fit, or from 1 to " + text(parameter->most)
+               : "from " + text(parameter->least) + " to " + text(parameter->most);
   return false;
 }
 

@@ -30,12 +30,12 @@ struct ChooseAlgorithm : impl::ChooseAlgorithmBase<ChooseAlgorithm> {
       return signalPassFailure();
     }
     bool forcedSomewhere = false;
-    auto result = getOperation().walk([&](cnn::FusedOp fused) {
-      if (fused.getSchedule() && fused.getReason())
-        return WalkResult::advance();
-      return choose(fused, *machine, forcedSomewhere);
+    bool good = true;
+    getOperation().walk([&](cnn::FusedOp fused) {
+      if (!fused.getSchedule() || !fused.getReason())
+        good &= choose(fused, *machine, forcedSomewhere);
     });
-    if (result.wasInterrupted())
+    if (!good)
       return signalPassFailure();
     if (!algorithm.empty() && !forcedSomewhere) {
       std::string names;
@@ -74,8 +74,7 @@ struct ChooseAlgorithm : impl::ChooseAlgorithmBase<ChooseAlgorithm> {
     return why.empty();
   }
 
-  WalkResult choose(cnn::FusedOp fused, const Target &machine,
-                    bool &forcedSomewhere) {
+  bool choose(cnn::FusedOp fused, const Target &machine, bool &forcedSomewhere) {
     Group group(fused.getBody().front());
     const Kernel *best = nullptr, *forced = nullptr, *closest = nullptr;
     double bestCost = 0, leastError = 0;
@@ -123,17 +122,16 @@ struct ChooseAlgorithm : impl::ChooseAlgorithmBase<ChooseAlgorithm> {
       fused.emitError("no algorithm for this layer stays within max_error " +
                       errorText(maxError) + "; the least is " +
                       errorText(leastError) + ", of " + closest->name());
-      return WalkResult::interrupt();
+      return false;
     }
     if (!best) {
       fused.emitError("no kernel computes this layer");
-      return WalkResult::interrupt();
+      return false;
     }
     // A schedule that is there already stays; only the others' costs are noted.
     if (fused.getSchedule()) {
       fused.setReason("as scheduled" + others);
-      return checkGiven(fused, group, machine) ? WalkResult::advance()
-                                               : WalkResult::interrupt();
+      return checkGiven(fused, group, machine);
     }
     if (!refused.empty())
       fused.emitWarning(algorithm + " is not taken here: " + refused);
@@ -145,7 +143,7 @@ struct ChooseAlgorithm : impl::ChooseAlgorithmBase<ChooseAlgorithm> {
     }
     fused.setScheduleAttr(best->schedule(group, machine));
     fused.setReason(reason + others);
-    return WalkResult::advance();
+    return true;
   }
 };
 

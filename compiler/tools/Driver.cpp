@@ -6,6 +6,7 @@
 #include "compiler/codegen/Link.h"
 #include "compiler/codegen/ProgramTable.h"
 #include "compiler/codegen/TrainerTable.h"
+#include "compiler/dsl/Diagnostics.h"
 #include "compiler/dsl/Frontend.h"
 #include "compiler/import/onnx/Import.h"
 #include "compiler/import/onnx/Model.h"
@@ -191,7 +192,55 @@ PipelineOptions Driver::pipelineOptions() const {
   return {options.target, options.algorithm, options.precision, single, derived};
 }
 
+namespace {
+/// What passes find wrong with a layer, shown as the language shows mistakes:
+/// with its line of the model and a caret.
+class PassDiagnostics {
+public:
+  explicit PassDiagnostics(mlir::MLIRContext &context)
+      : handler(&context,
+                [this](mlir::Diagnostic &found) { return take(found); }) {}
+
+private:
+  mlir::LogicalResult take(mlir::Diagnostic &found) {
+    SMRange where = place(cnn::layerLocation(found.getLocation()));
+    bool isError = found.getSeverity() == mlir::DiagnosticSeverity::Error;
+    if (!where.isValid() ||
+        (!isError && found.getSeverity() != mlir::DiagnosticSeverity::Warning))
+      return mlir::failure(); // the default handler prints it
+    // Notes show the compiler's own form of the layer.
+    isError ? diags.error(where, found.str()) : diags.warning(where, found.str());
+    return mlir::success();
+  }
+
+  /// The layer's word, if the file can be read.
+  SMRange place(const cnn::LayerLocation &at) {
+    if (at.path.empty() || at.line == 0 || StringRef(at.file).ends_with(".onnx"))
+      return {};
+    auto [entry, isNew] = buffers.try_emplace(at.file, 0);
+    if (isNew)
+      if (auto file = MemoryBuffer::getFile(at.file))
+        entry->second = sources.AddNewSourceBuffer(std::move(*file), SMLoc());
+    if (!entry->second)
+      return {};
+    SMLoc from = sources.FindLocForLineAndColumn(entry->second, at.line, at.column);
+    if (!from.isValid())
+      return {};
+    const char *end = from.getPointer();
+    while (isAlnum(*end) || *end == '_')
+      ++end;
+    return {from, SMLoc::getFromPointer(std::max(end, from.getPointer() + 1))};
+  }
+
+  SourceMgr sources;
+  StringMap<unsigned> buffers;
+  dsl::Diagnostics diags{sources, errs()};
+  mlir::ScopedDiagnosticHandler handler;
+};
+} // namespace
+
 bool Driver::runPhase(Phase phase) {
+  PassDiagnostics diagnostics(context);
   mlir::PassManager manager(&context);
   phase(manager, pipelineOptions());
   if (printAfterAll)

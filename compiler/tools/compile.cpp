@@ -96,6 +96,10 @@ static bool emitModule(Driver &driver) {
 
 namespace {
 int compile() {
+  if (!model.writeSchedule.empty() &&
+      (stage == Stage::Ast || stage == Stage::Cnn || stage == Stage::Graph))
+    return !fail("--write-schedule writes the kernels that were chosen; --emit "
+                 "stops before that");
   if (stage == Stage::Ast) {
     std::string text;
     raw_string_ostream os(text);

@@ -41,7 +41,7 @@ static std::string nameText(StringRef name) {
 static std::string valueText(const ScheduleTerm &term) {
   if (term.flag)
     return term.value ? "yes" : "no";
-  return std::to_string(term.value);
+  return term.fit ? "fit" : std::to_string(term.value);
 }
 
 std::string ScheduleLine::text() const {
@@ -152,8 +152,11 @@ ScheduleLine scheduleLine(cnn::FusedOp fused, const Target &target) {
     add(output, choice.outputs);
   line.layout = layoutText(choice);
   const Kernel *kernel = findKernel(line.kernel);
-  for (const ScheduleParameter &p : kernel->parameters(group, target))
-    line.terms.push_back({p.name.str(), schedule.param(p.name), p.flag, {}});
+  // As many as fit is the only thing that a number 0 stands for.
+  for (const ScheduleParameter &p : kernel->parameters(group, target)) {
+    int64_t value = schedule.param(p.name);
+    line.terms.push_back({p.name.str(), value, p.flag, !p.flag && !value, {}});
+  }
   return line;
 }
 

@@ -24,6 +24,7 @@ struct ScheduleTerm {
   std::string name; ///< "tile_x"
   int64_t value = 0;
   bool flag = false; ///< printed as yes or no
+  bool fit = false;  ///< printed as this word; the value is 0
   llvm::SMRange where; ///< in the file, if it came from one
 };
 

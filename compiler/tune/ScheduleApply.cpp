@@ -134,11 +134,17 @@ bool Applier::apply(const ScheduleLine &line, const Kernel &kernel,
     }
   }
   auto known = kernel.parameters(group, target);
-  for (const ScheduleTerm &term : line.terms)
-    if (!checkParameter(known, term.name, term.value, why)) {
+  for (const ScheduleTerm &term : line.terms) {
+    bool isFlag = llvm::any_of(known, [&](const ScheduleParameter &p) {
+      return p.flag && p.name == term.name;
+    });
+    // Below every number a flag may have.
+    int64_t value = term.fit && isFlag ? -1 : term.value;
+    if (!checkParameter(known, term.name, value, why)) {
       diags.error(term.where, name + " can't run " + layer + " so: " + why);
       good = false;
     }
+  }
   if (!good)
     return false;
   cnn::ScheduleAttr attribute = line.attribute(fused.getContext());

@@ -261,8 +261,10 @@ bool Parser::parseValue(ScheduleTerm &term) {
   if (token.text == "yes" || token.text == "no") {
     term.flag = true;
     term.value = token.text == "yes";
+  } else if (token.text == "fit") {
+    term.fit = true;
   } else if (!token.isWord || token.text.getAsInteger(10, term.value)) {
-    return fail(token, "a number, yes or no stands here, not " + found());
+    return fail(token, "a number, fit, yes or no stands here, not " + found());
   }
   term.where.End = token.where().End;
   next();

@@ -128,6 +128,17 @@ static void reportError(Halide::JITUserContext *, const char *message) {
 // CompiledKernel
 //===----------------------------------------------------------------------===//
 
+namespace {
+/// As the compiler does: Halide's warnings, that bf16 is emulated, say nothing
+/// about a kernel that is tested in bf16.
+struct Reporter : Halide::CompileTimeErrorReporter {
+  void warning(const char *) override {}
+  [[noreturn]] void error(const char *message) override {
+    throw Halide::CompileError(message);
+  }
+};
+} // namespace
+
 static RankedTensorType encoded(Type type, Attribute encoding) {
   auto tensor = cast<RankedTensorType>(type);
   return RankedTensorType::get(tensor.getShape(), tensor.getElementType(),
@@ -246,6 +257,8 @@ CompiledKernel::make(MLIRContext &context, StringRef text, const Target &target,
     jit = jit.with_feature(Halide::Target::NoAsserts)
               .with_feature(Halide::Target::NoBoundsQuery);
   result->halideTarget = jit;
+  static Reporter reporter;
+  Halide::set_custom_compile_time_error_reporter(&reporter);
   try {
     auto start = std::chrono::steady_clock::now();
     KernelBuilder builder(group, result->taken, target);
