@@ -35,3 +35,9 @@ config.substitutions += [
 for tool in ("halcyon", "halcyon-opt", "halcyon-bench-kernels"):
     if os.path.exists(os.path.join(config.halcyon_build, "bin", tool)):
         config.available_features.add(tool)
+# What this machine's CPU has, for programs of lesser or other targets.
+if os.path.exists("/proc/cpuinfo"):
+    with open("/proc/cpuinfo") as cpuinfo:
+        flags = next((line.split() for line in cpuinfo if line.startswith("flags")), [])
+    if "avx512vl" in flags and "avx512dq" in flags:
+        config.available_features.add("avx512")
