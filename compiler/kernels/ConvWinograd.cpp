@@ -316,10 +316,12 @@ void WinogradConv::build(KernelBuilder &b) const {
 
   // The algorithm. Columns first, then rows.
   Func inX("input_x"), inT("input_transform");
-  inX(c, u, y, tx, cb, batch) = winogradTransform(across.input, across.n, u, [&](int p) {
+  inX(c, u, y, tx, cb, batch) = winogradTransform(
+      across.input, across.n, u, [&](int p) {
     return b.read(conv.getX(), {c, tx * mx + p - s.left, y - s.top, cb, batch});
   });
-  Expr transformed = winogradTransform(down.input, down.n, w, [&](int p) {
+  Expr transformed = winogradTransform(
+      down.input, down.n, w, [&](int p) {
     return inX(c, u, ty * my + p, tx, cb, batch);
   });
   inT(c, tx, ty, u, w, cb, batch) =
@@ -338,10 +340,12 @@ void WinogradConv::build(KernelBuilder &b) const {
       Halide::cast<float>(inT(lane, tx, ty, u, w, k[pairs + 1], batch));
   product(c, tx, ty, u, w, cb, batch) = acc(c, tx, ty, u, w, cb, batch);
   Func outX("output_x"), outT("output_transform");
-  outX(c, i, w, tx, ty, cb, batch) = winogradTransform(across.output, across.n, i, [&](int p) {
+  outX(c, i, w, tx, ty, cb, batch) = winogradTransform(
+      across.output, across.n, i, [&](int p) {
     return product(c, tx, ty, p, w, cb, batch);
   });
-  outT(c, i, j, tx, ty, cb, batch) = winogradTransform(down.output, down.n, j, [&](int p) {
+  outT(c, i, j, tx, ty, cb, batch) = winogradTransform(
+      down.output, down.n, j, [&](int p) {
     return outX(c, i, p, tx, ty, cb, batch);
   });
   Value bias = conv.getBias();
