@@ -6,7 +6,6 @@
 //===----------------------------------------------------------------------===//
 
 #include "Elaborator.h"
-#include "dialects/cnn/Exact.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
@@ -93,15 +92,11 @@ Value Elaborator::mapElements(StringRef name, std::vector<Value> args,
 mlir::Value Elaborator::toElement(const Value &value, SMRange where) {
   if (value.isScalar() && !value.asMlir().getType().isInteger(1))
     return toNumber(value.asMlir(), location(where, ""));
-  if (value.isNumber()) {
-    auto rounded = builder.getFloatAttr(
-        formula ? formula->number : builder.getF32Type(), value.asReal());
-    auto constant =
-        arith::ConstantOp::create(builder, location(where, ""), rounded);
-    if (rounded.getValueAsDouble() != value.asReal())
-      constant->setAttr(cnn::kExactAttr, builder.getF64FloatAttr(value.asReal()));
-    return constant;
-  }
+  if (value.isNumber())
+    return arith::ConstantOp::create(
+        builder, location(where, ""),
+        builder.getFloatAttr(formula ? formula->number : builder.getF32Type(),
+                             value.asReal()));
   if (value.isScalar() || value.isBool())
     error(where, "a condition is no number",
           {"write: if a > b { 1 } else { 0 }"});
