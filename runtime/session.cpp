@@ -344,6 +344,10 @@ halcyon_status halcyon_session_set_batch(halcyon_session *S, uint32_t Batch) {
   if (Batch == 0 || Batch > INT32_MAX)
     return fail(S->Error, HALCYON_BAD_ARGUMENT,
                 "a batch of %u images is not possible", Batch);
+  if (P.only_batch && Batch != P.only_batch)
+    return fail(S->Error, HALCYON_BAD_ARGUMENT,
+                "the program computes a batch of %u, not of %u", P.only_batch,
+                Batch);
   for (uint32_t I = 0; I != P.num_views; ++I)
     if (!S->OfImage[I] && !fits(P.views[I], Batch))
       return fail(

@@ -51,6 +51,11 @@ private:
   void addBorders(Value value);
   halcyon_view viewOf(Value value, const cnn::BufferGeometry &geometry);
   halcyon_port portOf(DictionaryAttr port, bool isInput);
+  /// The only batch that the program computes; 0 where it is free.
+  int64_t onlyBatch() {
+    auto batch = program->getAttrOfType<IntegerAttr>("only_batch");
+    return batch ? batch.getInt() : 0;
+  }
   LLVM::GlobalOp addBytes(StringRef suffix, StringRef bytes);
   template <typename T>
   LLVM::GlobalOp addArray(StringRef suffix, const std::vector<T> &items) {
@@ -164,7 +169,9 @@ halcyon_port TableWriter::portOf(DictionaryAttr attributes, bool isInput) {
   port.type_bits = cnn::elementBytes(type) * 8;
   port.rank = type.getRank();
   for (auto [index, size] : llvm::enumerate(type.getShape()))
-    port.shape[index] = ShapedType::isDynamic(size) ? HALCYON_BATCH : size;
+    port.shape[index] = !ShapedType::isDynamic(size) ? size
+                        : onlyBatch()                ? onlyBatch()
+                                                     : HALCYON_BATCH;
   port.image_function = -1;
   if (isInput)
     for (auto [index, function] : llvm::enumerate(functions))
@@ -175,6 +182,14 @@ halcyon_port TableWriter::portOf(DictionaryAttr attributes, bool isInput) {
   if (auto labels = attributes.getAs<StringAttr>("labels"))
     port.labels = strings.add(labels.getValue());
   port.softmax = attributes.contains("softmax");
+  if (auto counted = attributes.getAs<DictionaryAttr>("counted")) {
+    auto isCount = [&](Attribute output) {
+      return cast<DictionaryAttr>(output).get("name") == counted.get("by");
+    };
+    port.counted_by =
+        llvm::find_if(program.getOutputs(), isCount) - program.getOutputs().begin() + 1;
+    port.counted_axis = counted.getAs<IntegerAttr>("axis").getInt();
+  }
   return port;
 }
 
@@ -221,7 +236,7 @@ void TableWriter::addRoot() {
   SmallVector<Type> fields(8, i32);
   fields.append({i64, i64, i64});
   fields.append(11, pointer);
-  fields.push_back(i64);
+  fields.append({i64, i32});
   auto type = LLVM::LLVMStructType::getLiteral(context, fields);
 
   LLVM::GlobalOp kernelTable = addKernels();
@@ -277,6 +292,7 @@ void TableWriter::addRoot() {
   for (LLVM::GlobalOp name : texts)
     address(name);
   number(i64, options.weightsId);
+  number(i32, onlyBatch());
   LLVM::ReturnOp::create(builder, loc, value);
 }
 

@@ -265,12 +265,6 @@ std::unique_ptr<WeightSource> openWeights(StringRef where, std::string &error) {
 // Checks
 //===----------------------------------------------------------------------===//
 
-static SmallVector<int64_t> withoutOnes(ArrayRef<int64_t> shape) {
-  SmallVector<int64_t> sizes(shape);
-  llvm::erase(sizes, 1);
-  return sizes;
-}
-
 static std::string text(ArrayRef<int64_t> shape) {
   std::string result;
   for (int64_t size : shape)
@@ -292,8 +286,7 @@ bool checkWeights(ModuleOp module, const WeightSource &source, StringRef where,
     ArrayRef<int64_t> wanted =
         cast<RankedTensorType>(weight.getType()).getShape();
     auto shape = source.shapeOf(name);
-    // O x C x K and O x C x 1 x K are the same numbers in the same order.
-    if (shape && withoutOnes(*shape) == withoutOnes(wanted))
+    if (shape && holdsSameElements(*shape, wanted))
       return;
     good = false;
     cnn::LayerLocation at = cnn::layerLocation(weight.getLoc());

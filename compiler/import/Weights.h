@@ -49,6 +49,16 @@ std::string elementsAs(llvm::ArrayRef<float> values, mlir::Type element);
 std::unique_ptr<WeightSource> openWeights(llvm::StringRef where,
                                           std::string &error);
 
+/// Whether a parameter of one shape is, element by element, one of another:
+/// they differ in sizes of 1, or a window is written as a row.
+bool holdsSameElements(llvm::ArrayRef<int64_t> shape,
+                       llvm::ArrayRef<int64_t> wanted);
+
+/// The source under the names of the module's models, where it has those that
+/// timm gives to the same layers; the source itself else.
+std::unique_ptr<WeightSource>
+withModelNames(std::unique_ptr<WeightSource> source, mlir::ModuleOp module);
+
 /// Whether the source has every parameter of the module's models in the right
 /// shape; says what is missing or wrong with the line of the layer, and warns
 /// of what nothing uses.

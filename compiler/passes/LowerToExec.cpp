@@ -64,6 +64,8 @@ void ProgramWriter::run() {
   program = exec::ProgramOp::create(builder, model.getLoc(), model.getSymName(),
                                     0, 0, 0, 0, builder.getArrayAttr(inputs),
                                     builder.getArrayAttr(outputs));
+  if (auto batch = model->getAttrOfType<IntegerAttr>(cnn::kFixedAttr))
+    program->setAttr("only_batch", batch);
   builder.createBlock(&program.getBody());
   placeValues();
   writeWeights();
@@ -107,6 +109,8 @@ void ProgramWriter::writePorts(SmallVectorImpl<Attribute> &inputs,
       auto entries = port(output.getName(), output.getValue().getType());
       if (auto labels = output.getLabelsAttr())
         entries.push_back(builder.getNamedAttr("labels", labels));
+      if (auto counted = output->getAttr("counted"))
+        entries.push_back(builder.getNamedAttr("counted", counted));
       auto fused = output.getValue().getDefiningOp<cnn::FusedOp>();
       if (fused && Group(fused.getBody().front()).anchorAs<cnn::SoftmaxOp>())
         entries.push_back(builder.getNamedAttr("softmax", builder.getUnitAttr()));

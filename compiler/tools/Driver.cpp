@@ -185,6 +185,7 @@ bool Driver::checkModelWeights() {
                         error);
   if (!weights)
     return fail("can't read " + options.weights + ": " + error);
+  weights = withModelNames(std::move(weights), *module);
   return checkWeights(*module, *weights, options.weights, errs());
 }
 

@@ -1,6 +1,7 @@
 //===- Cnn.cpp - The cnn dialect, its attributes and interfaces -----------===//
 
 #include "dialects/cnn/Cnn.h"
+#include "dialects/cnn/Detect.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 
@@ -206,6 +207,10 @@ void CnnDialect::initialize() {
   registerWeightOps();
   registerTrainOps();
   registerGradientOps();
+  addOperations<
+#define GET_OP_LIST
+#include "dialects/cnn/Detect.cpp.inc"
+      >();
 }
 
 } // namespace halcyon::cnn

@@ -2,6 +2,8 @@
 
 include "CnnBase.td"
 
+// `cnn.fixed` says that sizes stay as they are; as a number it is the one size
+// that those which are open have.
 def Cnn_ModelOp : Cnn_Op<"model", [Symbol, IsolatedFromAbove, NoTerminator,
                                    SingleBlock]> {
   let summary = "A network";
@@ -21,6 +23,9 @@ def Cnn_InputOp : Cnn_Op<"input", []> {
   let assemblyFormat = "$name attr-dict `:` type($result)";
 }
 
+// An attribute `counted`, a dictionary of `by` and `axis`, says that the data
+// decide how many elements there are along an axis: the output named by `by`
+// holds their number.
 def Cnn_OutputOp : Cnn_Op<"output", []> {
   let summary = "An output of the model";
   let description = [{`labels` holds the text of the label file, a line each.}];

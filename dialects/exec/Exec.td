@@ -33,7 +33,7 @@ def Exec_ProgramOp : Exec_Op<"program", [Symbol, SymbolTable, IsolatedFromAbove,
     DefaultValuedAttr<I64Attr, "0">:$arena_fixed,
     DefaultValuedAttr<I64Attr, "0">:$arena_bound,
     DefaultValuedAttr<I64Attr, "0">:$weights,
-    // Each port: {name, type, image, labels, ...}
+    // Each port: {name, type, image, labels, counted, ...}
     ArrayAttr:$inputs, ArrayAttr:$outputs);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "$sym_name attr-dict-with-keyword $body";

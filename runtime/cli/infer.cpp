@@ -189,14 +189,50 @@ static bool endsWith(const char *Text, const char *End) {
   return Length >= EndLength && strcmp(Text + Length - EndLength, End) == 0;
 }
 
+/// Of an output of which the data decide how many elements it has: how many.
+static uint64_t countOf(const halcyon_port &Port, const Tensors &Outputs) {
+  int64_t Count;
+  memcpy(&Count, Outputs.Ports[Port.counted_by - 1].Data, sizeof(Count));
+  int64_t Most = Port.shape[Port.counted_axis];
+  return uint64_t(Count < 0 ? 0 : Count > Most ? Most : Count);
+}
+
+/// Whether an output only counts another one's elements.
+static bool isCount(const halcyon_program &P, uint32_t Output) {
+  for (uint32_t I = 0; I != P.num_outputs; ++I)
+    if (P.outputs[I].counted_by == Output + 1)
+      return true;
+  return false;
+}
+
+/// Leaves of every output the elements that there are.
+static void trimOutputs(const halcyon_program &P, Tensors &Outputs) {
+  for (uint32_t I = 0; I != P.num_outputs; ++I) {
+    const halcyon_port &Port = P.outputs[I];
+    if (!Port.counted_by)
+      continue;
+    uint64_t Count = countOf(Port, Outputs), Outer = 1, Inner = Port.type_bits / 8;
+    for (unsigned D = 0; D != Port.rank; ++D)
+      if (D != Port.counted_axis)
+        (D < Port.counted_axis ? Outer : Inner) *= uint64_t(Port.shape[D]);
+    Buffer &Data = Outputs.Ports[I];
+    uint64_t Room = uint64_t(Port.shape[Port.counted_axis]) * Inner;
+    for (uint64_t O = 0; O != Outer; ++O)
+      memmove(Data.Data + O * Count * Inner, Data.Data + O * Room, Count * Inner);
+    Data.Size = Outer * Count * Inner;
+  }
+}
+
 static Tensor outputTensor(const halcyon_port &Port, uint64_t Images,
-                           const Buffer &Data) {
+                           const Tensors &Outputs, const Buffer &Data) {
   Tensor T;
   T.Type = {Port.type_code, Port.type_bits};
   T.Rank = Port.rank;
   for (unsigned D = 0; D != Port.rank; ++D)
     T.Shape[D] =
         Port.shape[D] == HALCYON_BATCH ? Images : uint64_t(Port.shape[D]);
+  if (Port.counted_by)
+    T.Shape[Port.counted_axis] = countOf(Port, Outputs);
   T.Bytes = Data.Size;
   return T;
 }
@@ -205,6 +241,10 @@ static bool saveOutputs(const Model &M, const NamedPath &To,
                         const Tensors &Outputs, uint64_t Images, Failure &Why) {
   const halcyon_program &P = M.Program;
   uint32_t First = 0, Count = P.num_outputs;
+  bool Safetensors = endsWith(To.Path, ".safetensors");
+  // Numbers of elements, which shapes say, stand behind all else.
+  while (!Safetensors && Count > 1 && isCount(P, Count - 1))
+    --Count;
   if (*To.Name) {
     int32_t Found = halcyon_program_find_output(&P, To.Name);
     if (Found < 0)
@@ -212,7 +252,6 @@ static bool saveOutputs(const Model &M, const NamedPath &To,
     First = uint32_t(Found);
     Count = 1;
   }
-  bool Safetensors = endsWith(To.Path, ".safetensors");
   if (!Safetensors && Count != 1)
     return fail(
         Why,
@@ -225,7 +264,8 @@ static bool saveOutputs(const Model &M, const NamedPath &To,
   bool Room = Pieces.push({nullptr, 0});
   for (uint32_t I = First; I != First + Count; ++I)
     Room = Room &&
-           Shapes.push(outputTensor(P.outputs[I], Images, Outputs.Ports[I])) &&
+           Shapes.push(outputTensor(P.outputs[I], Images, Outputs,
+                                    Outputs.Ports[I])) &&
            Names.push(M.text(P.outputs[I].name)) &&
            Pieces.push({Outputs.Ports[I].Data, Outputs.Ports[I].Size});
   if (!Room)
@@ -281,8 +321,9 @@ static void printClasses(const Model &M, const halcyon_port &Port,
 }
 
 static void printRange(const Model &M, const halcyon_port &Port,
-                       const Buffer &Data, uint64_t Images) {
-  Tensor T = outputTensor(Port, Images, Data);
+                       const Tensors &Outputs, const Buffer &Data,
+                       uint64_t Images) {
+  Tensor T = outputTensor(Port, Images, Outputs, Data);
   char Shape[200];
   shapeText(Shape, sizeof(Shape), T.Shape, T.Rank);
   printf("%s: %s %s", M.text(Port.name), typeName(T.Type), Shape);
@@ -316,7 +357,7 @@ static bool printAnswers(const Model &M, const Options &O,
   for (uint32_t I = 0; I != P.num_outputs; ++I) {
     const halcyon_port &Port = P.outputs[I];
     if (!isClassifier(Port)) {
-      printRange(M, Port, Outputs.Ports[I], Images);
+      printRange(M, Port, Outputs, Outputs.Ports[I], Images);
       continue;
     }
     const float *Values =
@@ -348,6 +389,7 @@ bool halcyon::cli::infer(Model &M, const Options &O, Failure &Why) {
       !runAll(M, Inputs, Images, O.Batch ? O.Batch : DefaultChunk, Outputs,
               Why))
     return false;
+  trimOutputs(M.Program, Outputs);
   if (!O.Outputs.size())
     return printAnswers(M, O, Inputs, Outputs, Images, Why);
   for (size_t I = 0; I != O.Outputs.size(); ++I)

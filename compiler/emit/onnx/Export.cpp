@@ -126,6 +126,18 @@ std::string OnnxWriter::weight(Value value, ArrayRef<int64_t> shape) {
   return node("Reshape", {name(value), constant(shape)});
 }
 
+std::optional<std::vector<int64_t>> OnnxWriter::wholeNumbers(Value value) {
+  auto weight = value.getDefiningOp<cnn::WeightOp>();
+  auto type = cnn::tensorOf(value);
+  if (!weight || !type.getElementType().isSignlessInteger(64))
+    return std::nullopt;
+  std::string bytes = weights.readAs(weight.getName(), type.getShape(),
+                                     type.getElementType());
+  std::vector<int64_t> numbers(bytes.size() / sizeof(int64_t));
+  memcpy(numbers.data(), bytes.data(), numbers.size() * sizeof(int64_t));
+  return numbers;
+}
+
 void OnnxWriter::result(Operation *op, std::string name) {
   auto *nodes = model.mutable_graph()->mutable_node();
   if (nodes->size()) {
@@ -172,6 +184,9 @@ bool OnnxWriter::write(cnn::ModelOp source) {
   bool good = true;
   std::map<std::string, bool> written;
   for (Operation &op : source.getBody().front()) {
+    // Indices are written where they are used.
+    if (isa<cnn::WeightOp>(op) && wholeNumbers(op.getResult(0)))
+      continue;
     for (Value value : op.getResults())
       if (!cnn::tensorOf(value).getElementType().isF32()) {
         op.emitError("ONNX is written of f32 alone");

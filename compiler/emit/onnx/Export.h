@@ -47,6 +47,8 @@ public:
   std::string scalar(double value);
   /// A parameter in its own shape, or in another with as many elements.
   std::string weight(mlir::Value value, llvm::ArrayRef<int64_t> shape = {});
+  /// The elements of a parameter of whole numbers; nothing for other values.
+  std::optional<std::vector<int64_t>> wholeNumbers(mlir::Value value);
   /// The result of an operation: names the last node after its layer.
   void result(mlir::Operation *op, std::string name);
 
@@ -67,6 +69,10 @@ using WriteOnnx = mlir::LogicalResult (*)(mlir::Operation *op,
 struct RegisterOnnxWriter {
   RegisterOnnxWriter(llvm::StringRef operation, WriteOnnx write);
 };
+
+/// The nodes of one operation on scalars, of tensors; empty where it has no form.
+std::string writeScalar(mlir::Operation &op, llvm::ArrayRef<std::string> inputs,
+                        OnnxWriter &writer);
 
 /// Writes the first model of a module to a file, whole or not at all. False
 /// after messages.

@@ -64,9 +64,8 @@ static StringRef comparisonOf(arith::CmpFPredicate predicate) {
   }
 }
 
-/// The nodes of one operation of a region; empty where it has no form.
-static std::string writeScalar(Operation &op, ArrayRef<std::string> inputs,
-                               OnnxWriter &w) {
+std::string halcyon::writeScalar(Operation &op, ArrayRef<std::string> inputs,
+                                 OnnxWriter &w) {
   if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
     if (auto real = dyn_cast<FloatAttr>(constant.getValue()))
       return w.scalar(real.getValueAsDouble());

@@ -217,8 +217,8 @@ mlir::Value Emitter::unary(const ExprNode &node, mlir::Value x) {
   }
   case ExprOp::IsNan:
   case ExprOp::IsInf: {
-    // By the bits, as compilers may take it that there are none. Without its
-    // sign, by doubling, infinity has the largest bits but for what is no number.
+    // By the bits, as compilers may take it that there are none: those of what
+    // is no number are larger than those of infinity, but for the sign.
     bool wide = node.operands[0].kind() == Kind::F64;
     Type type = builder.getIntegerType(wide ? 64 : 32);
     auto number = [&](int64_t value) -> mlir::Value {
@@ -226,12 +226,13 @@ mlir::Value Emitter::unary(const ExprNode &node, mlir::Value x) {
                                        builder.getIntegerAttr(type, value));
     };
     mlir::Value bits = arith::BitcastOp::create(builder, loc, type, x);
-    bits = arith::AddIOp::create(builder, loc, bits, bits);
+    bits = arith::AndIOp::create(builder, loc, bits,
+                                 number(wide ? INT64_MAX : INT32_MAX));
     return arith::CmpIOp::create(
         builder, loc,
-        node.op == ExprOp::IsNan ? arith::CmpIPredicate::ugt
+        node.op == ExprOp::IsNan ? arith::CmpIPredicate::sgt
                                  : arith::CmpIPredicate::eq,
-        bits, number(wide ? int64_t(0xffe0000000000000) : -0x1000000));
+        bits, number(wide ? 0x7ff0000000000000 : 0x7f800000));
   }
   case ExprOp::BitsOf: {
     mlir::Value bits =

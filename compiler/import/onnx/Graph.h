@@ -32,11 +32,14 @@ private:
   std::map<std::string, HostTensor> tensors;
 };
 
+/// A shape as the value of a tensor has it: the batch outermost.
+Shape heldShape(llvm::ArrayRef<int64_t> shape);
+
 /// One way through a graph, with the batch open or fixed.
 class Importer {
 public:
   Importer(const Model &model, mlir::MLIRContext &context,
-           const ImportOptions &options, bool openBatch);
+           const ImportOptions &options, bool openBatch, int64_t onlyBatch);
 
   /// False where a message was left in `errors`, or in `mixed` alone.
   bool run();
@@ -55,6 +58,9 @@ public:
   mlir::MLIRContext &context;
   const ImportOptions &options;
   bool openBatch;
+  /// The only batch that there is, where open sizes are kept for the layers that
+  /// take any; else 0.
+  int64_t onlyBatch;
   /// The batch that the file was made with; 0 where it was open.
   int64_t declaredBatch = 0;
   mlir::OpBuilder builder;
@@ -70,9 +76,17 @@ public:
 private:
   bool addInput(const Port &port);
   bool addOutputs();
+  cnn::OutputOp addOutput(llvm::StringRef name, mlir::Value value);
+  Tensor closed(const Tensor &tensor);
+  bool importClosed(const Node &node, ImportFunction import,
+                    NodeContext &context);
+  void addCounted(const std::string &name, NodeContext &context);
   void fail(const llvm::Twine &message) { errors.push_back(message.str()); }
 
   std::map<std::string, unsigned> paths;
+  /// The outputs that hold counts.
+  std::map<std::shared_ptr<const Tensor>, std::string> counters;
+  std::map<void *, mlir::Value> closedValues;
   llvm::StringSet<> poisoned; ///< values of nodes that failed
 };
 

@@ -261,6 +261,17 @@ HostTensor HostTensor::integers(ArrayRef<int64_t> values) {
   return of(DataType::I64, {int64_t(values.size())}, scalars);
 }
 
+HostTensor HostTensor::withBatch(int64_t size) const {
+  std::vector<Scalar> numbers;
+  for (int64_t i = 0, n = count(); i < n; ++i) {
+    Scalar number = at(i);
+    number.i += number.batch * size;
+    number.batch = 0;
+    numbers.push_back(number);
+  }
+  return of(dataType, sizes, numbers);
+}
+
 HostTensor HostTensor::reshaped(ArrayRef<int64_t> shape) const {
   HostTensor result = *this;
   result.sizes.assign(shape.begin(), shape.end());

@@ -122,6 +122,8 @@ public:
   /// The single number that all elements are, if they are.
   std::optional<Scalar> uniform() const;
 
+  /// The numbers with a batch of this size.
+  HostTensor withBatch(int64_t size) const;
   HostTensor reshaped(llvm::ArrayRef<int64_t> shape) const;
   HostTensor transposed(llvm::ArrayRef<int64_t> order) const;
   /// The same bytes as another type of the same width.

@@ -70,9 +70,10 @@ std::string OnnxWeights::add(StringRef wanted, const HostTensor &tensor) {
 //===----------------------------------------------------------------------===//
 
 Importer::Importer(const Model &model, MLIRContext &context,
-                   const ImportOptions &options, bool openBatch)
+                   const ImportOptions &options, bool openBatch,
+                   int64_t onlyBatch)
     : model(model), context(context), options(options), openBatch(openBatch),
-      builder(&context), weights(std::make_unique<OnnxWeights>(model.id)) {}
+      onlyBatch(onlyBatch), builder(&context), weights(std::make_unique<OnnxWeights>(model.id)) {}
 
 Type Importer::elementType(DataType type) {
   switch (type) {
@@ -110,11 +111,11 @@ Type Importer::elementType(DataType type) {
 Shape Importer::keptShape(const Tensor &tensor) {
   if (tensor.shape.empty())
     return {1};
-  Shape maps = asMaps(tensor.shape);
-  if (tensor.value && maps.size() != tensor.shape.size() &&
+  Shape held = heldShape(tensor.shape), maps = asMaps(held);
+  if (tensor.value && maps.size() != held.size() &&
       tensor.value.getType() == typeOf(tensor.type, maps))
     return maps;
-  return tensor.shape;
+  return held;
 }
 
 RankedTensorType Importer::typeOf(DataType type, ArrayRef<int64_t> shape) {
@@ -270,7 +271,14 @@ bool Importer::addOutputs() {
     node.name = port.name;
     node.op = "output";
     NodeContext context(*this, node);
-    const Tensor &tensor = found->second;
+    bool closes = onlyBatch && (found->second.isTurned() ||
+                                (found->second.isKnown() &&
+                                 found->second.known.dependsOnBatch()));
+    const Tensor tensor = closes ? closed(found->second) : found->second;
+    if (tensor.isTurned()) {
+      mixed = "the output '" + shown(port.name) + "' has it as an inner dimension";
+      continue;
+    }
     if (!elementType(tensor.type)) {
       fail("the output '" + shown(port.name) + "' has elements of " +
            nameOf(tensor.type) + ", for which there is no arithmetic here");
@@ -280,6 +288,10 @@ bool Importer::addOutputs() {
     if (llvm::is_contained(tensor.shape, 0))
       continue;
     Shape shape = tensor.shape.empty() ? Shape{1} : tensor.shape;
+    if (tensor.isCounted()) {
+      addCounted(port.name, context);
+      continue;
+    }
     mlir::Value value = context.value(tensor, shape);
     if (!value)
       continue;
@@ -293,12 +305,53 @@ bool Importer::addOutputs() {
                           typeOf(tensor.type, shape), tensor.type,
                           readOf(0, tensor.kind(), at), {value}, {tensor.type});
     }
-    auto place = FileLineColLoc::get(&this->context, model.path, 0, 0);
-    cnn::OutputOp::create(
-        builder, NameLoc::get(builder.getStringAttr(port.name), place), value,
-        builder.getStringAttr(port.name), nullptr);
+    addOutput(port.name, value);
+  }
+  // The numbers of elements stand behind all other outputs.
+  for (auto &[count, name] : counters) {
+    Node node;
+    node.op = "count";
+    NodeContext context(*this, node);
+    if (mlir::Value value = context.value(*count, {1}))
+      addOutput(name, value);
   }
   return errors.empty() && mixed.empty();
+}
+
+cnn::OutputOp Importer::addOutput(StringRef name, mlir::Value value) {
+  auto place = FileLineColLoc::get(&context, model.path, 0, 0);
+  return cnn::OutputOp::create(
+      builder, NameLoc::get(builder.getStringAttr(name), place), value,
+      builder.getStringAttr(name), nullptr);
+}
+
+/// An output of which the data decide how many elements it has: with zeros
+/// behind them, and their number as an output of its own.
+void Importer::addCounted(const std::string &name, NodeContext &context) {
+  const Tensor &tensor = values.at(name);
+  std::string &counter = counters[tensor.count];
+  if (counter.empty()) {
+    counter = name + ".count";
+    while (values.count(counter))
+      counter += "_";
+  }
+  Tensor filled = tensor;
+  filled.count = nullptr;
+  int64_t axis = tensor.countedAxis;
+  filled = context.compute(
+      tensor.type, tensor.shape, {filled, *tensor.count},
+      [&](Coords at, ArrayRef<Reader> in) {
+        Expr element = in[0](at);
+        return select(convert(at[axis], Kind::Int) < in[1](ArrayRef<Expr>()),
+                      element, convert(Expr(0), element.kind()));
+      });
+  mlir::Value value = context.value(filled, tensor.shape);
+  if (!value)
+    return;
+  cnn::OutputOp output = addOutput(name, value);
+  output->setAttr("counted", builder.getDictionaryAttr(
+                                 {builder.getNamedAttr("axis", builder.getI64IntegerAttr(axis)),
+                                  builder.getNamedAttr("by", builder.getStringAttr(counter))}));
 }
 
 //===----------------------------------------------------------------------===//
@@ -334,7 +387,19 @@ bool Importer::importNodes(const Graph &graph) {
     bool done = false;
     if (import && complete && mixed.empty()) {
       NodeContext context(*this, node);
-      done = succeeded(import(context)) && !context.failed();
+      auto has = [&](Operand kind, auto is) {
+        return !takesOperand(node.domain, node.op, kind) &&
+               llvm::any_of(context.all(), is);
+      };
+      if (has(Operand::Turned, [](const Tensor &x) { return x.isTurned(); }))
+        (void)context.mixesBatch("the batch is not its outermost dimension");
+      else if (has(Operand::Counted,
+                   [](const Tensor &x) { return x.isCounted(); }))
+        (void)context.fail("the data decide how many elements its operand has");
+      else
+        done = succeeded(import(context)) && !context.failed();
+      if (!mixed.empty() && onlyBatch)
+        done = importClosed(node, import, context);
       if (!done && errors.empty() && mixed.empty())
         fail(describe(node) + " can not be imported");
     }
@@ -343,6 +408,51 @@ bool Importer::importNodes(const Graph &graph) {
         poisoned.insert(output);
   }
   return errors.empty() && mixed.empty();
+}
+
+/// The tensor with the number of images that there is, in place of an open one.
+Tensor Importer::closed(const Tensor &tensor) {
+  Tensor result = tensor;
+  if (tensor.isKnown()) {
+    if (tensor.known.dependsOnBatch())
+      result.known = tensor.known.withBatch(onlyBatch);
+    return result;
+  }
+  int64_t axis = openAxis(tensor.shape);
+  if (axis < 0)
+    return result;
+  result.shape[axis] = onlyBatch;
+  mlir::Value &value = closedValues[tensor.value.getAsOpaquePointer()];
+  if (!value) {
+    Shape held = keptShape(tensor);
+    SmallVector<Expr> at = {Expr(0)};
+    for (unsigned d = 1; d < held.size(); ++d)
+      at.push_back(coord(d));
+    held[0] = onlyBatch;
+    value = emitIndexed(builder, tensor.value.getLoc(), "image",
+                        typeOf(tensor.type, held), tensor.type,
+                        readOf(0, tensor.kind(), at), {tensor.value},
+                        {tensor.type});
+  }
+  result.value = value;
+  return result;
+}
+
+/// Imports a node that cannot keep the batch apart, with its number.
+bool Importer::importClosed(const Node &node, ImportFunction import,
+                            NodeContext &context) {
+  mixed.clear();
+  std::map<std::string, Tensor> open;
+  for (const std::string &input : node.inputs)
+    if (!input.empty())
+      open.try_emplace(input, values.at(input));
+  for (auto &[name, tensor] : open)
+    values[name] = closed(tensor);
+  context.retry();
+  bool done = succeeded(import(context)) && !context.failed();
+  for (auto &[name, tensor] : open)
+    values[name] = tensor;
+  return done;
 }
 
 static std::string symbolOf(StringRef path) {
@@ -360,6 +470,8 @@ bool Importer::run() {
   auto modelOp = cnn::ModelOp::create(builder, place, symbolOf(model.path));
   if (!openBatch)
     modelOp->setAttr(cnn::kFixedAttr, builder.getUnitAttr());
+  else if (onlyBatch)
+    modelOp->setAttr(cnn::kFixedAttr, builder.getI64IntegerAttr(onlyBatch));
   builder.createBlock(&modelOp.getBody());
   for (const auto &[name, value] : options.values)
     if (llvm::none_of(model.graph.inputs,
@@ -389,7 +501,7 @@ Imported importModel(StringRef path, MLIRContext &context,
     return {};
   // A batch is opened where all inputs have one, of one size.
   std::optional<int64_t> batch;
-  bool canOpen = false, isFixed = true;
+  bool canOpen = false, isFixed = true, isOne = true;
   for (const Port &port : model->graph.inputs) {
     if (options.values.count(port.name))
       continue;
@@ -398,14 +510,19 @@ Imported importModel(StringRef path, MLIRContext &context,
     if (port.sizes.size() < 2)
       continue;
     int64_t size = port.sizes[0];
+    auto given = options.shapes.find(port.name);
+    isOne &= (given == options.shapes.end() ? size : given->second[0]) == 1;
     canOpen = !batch || (canOpen && *batch == size);
     batch = size;
   }
   std::string mixed;
-  for (bool open : {true, false}) {
-    if (open && !canOpen)
+  // Open; open up to where the one image that there is meets others; fixed.
+  enum Way { Open, One, Fixed };
+  for (Way way : {Open, One, Fixed}) {
+    bool open = way != Fixed;
+    if ((open && !canOpen) || (way == One && !(isOne && isFixed)))
       continue;
-    Importer importer(*model, context, options, open);
+    Importer importer(*model, context, options, open, way == One);
     ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
       cnn::LayerLocation at = cnn::layerLocation(diagnostic.getLocation());
       importer.errors.push_back("node " + std::to_string(at.line) + ", '" +

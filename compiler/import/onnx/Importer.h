@@ -23,17 +23,29 @@ constexpr int64_t kOpen = -1;
 constexpr int64_t kBatchNumber = INT64_MIN;
 using Shape = llvm::SmallVector<int64_t, 4>;
 
+/// Where the open size stands in a shape; -1 if there is none.
+int64_t openAxis(llvm::ArrayRef<int64_t> shape);
+
 /// What a name of the graph stands for: known numbers, or a value of the model
-/// with the same elements in the same order, whatever its shape.
+/// with the same elements in the same order, whatever its shape. The value of
+/// a tensor whose open size is an inner one has that size outermost.
 struct Tensor {
   DataType type = DataType::Undefined;
-  Shape shape; ///< the outermost may be kOpen
+  Shape shape; ///< one size may be kOpen
   HostTensor known;
   mlir::Value value;
   std::string name; ///< of the initializer that it is
 
   bool isKnown() const { return known.valid(); }
   bool hasBatch() const { return !shape.empty() && shape[0] == kOpen; }
+  /// Where the data decide how many elements there are along an axis: their
+  /// number. The shape has room for the most.
+  std::shared_ptr<const Tensor> count;
+  int64_t countedAxis = -1;
+
+  /// Whether the batch is one of the inner sizes.
+  bool isTurned() const { return openAxis(shape) > 0; }
+  bool isCounted() const { return count != nullptr; }
   int64_t rank() const { return shape.size(); }
   Kind kind() const { return kindOf(type); }
   llvm::ArrayRef<int64_t> sizes() const { return shape; }
@@ -113,6 +125,8 @@ public:
   /// The open batch is not what this node can keep apart.
   mlir::LogicalResult mixesBatch(const llvm::Twine &how);
   bool failed() const { return bad; }
+  /// Forgets that it failed.
+  void retry() { bad = false; }
 
   //===--- Making ---------------------------------------------------------===//
   /// The shape that tensors broadcast to. Nothing, and reported, if none.
@@ -127,6 +141,8 @@ public:
   Tensor transpose(const Tensor &x, llvm::ArrayRef<int64_t> order);
   Tensor cast(const Tensor &x, DataType type);
   Tensor constant(HostTensor known);
+  /// The tensor, of which there are as many along an axis as `like` has.
+  Tensor counted(Tensor x, const Tensor &like, int64_t axis);
   /// An operand of an operation, in exactly this shape; null, and reported, if
   /// there is none.
   mlir::Value value(const Tensor &x, llvm::ArrayRef<int64_t> shape);
@@ -155,7 +171,20 @@ struct RegisterOperator {
   /// From version `since` on, to the next that is registered.
   RegisterOperator(llvm::StringRef name, ImportFunction import,
                    int64_t since = 1, llvm::StringRef domain = "");
+  std::string key;
 };
+/// Operands that not all importers understand.
+enum class Operand : uint8_t {
+  Turned, ///< the batch is an inner size
+  Counted ///< the data decide about a size
+};
+/// Says that importers understand such operands.
+struct RegisterTakes {
+  RegisterTakes(llvm::ArrayRef<RegisterOperator> operators,
+                std::initializer_list<Operand> kinds = {Operand::Turned,
+                                                        Operand::Counted});
+};
+bool takesOperand(llvm::StringRef domain, llvm::StringRef name, Operand kind);
 /// The importer of an operator in a version; null where there is none.
 ImportFunction findOperator(llvm::StringRef domain, llvm::StringRef name,
                             int64_t opset);

@@ -6,6 +6,7 @@
 #include "llvm/ADT/STLExtras.h"
 
 #include <charconv>
+#include <set>
 
 using namespace mlir;
 using llvm::StringRef;
@@ -25,8 +26,25 @@ static std::map<std::string, Versions> &registry() {
 }
 
 RegisterOperator::RegisterOperator(StringRef name, ImportFunction import,
-                                   int64_t since, StringRef domain) {
-  registry()[(domain + ":" + name).str()][since] = import;
+                                   int64_t since, StringRef domain)
+    : key((domain + ":" + name).str()) {
+  registry()[key][since] = import;
+}
+
+static std::set<std::pair<std::string, Operand>> &takers() {
+  static std::set<std::pair<std::string, Operand>> keys;
+  return keys;
+}
+
+RegisterTakes::RegisterTakes(ArrayRef<RegisterOperator> operators,
+                             std::initializer_list<Operand> kinds) {
+  for (const RegisterOperator &op : operators)
+    for (Operand kind : kinds)
+      takers().insert({op.key, kind});
+}
+
+bool takesOperand(StringRef domain, StringRef name, Operand kind) {
+  return takers().count({(domain + ":" + name).str(), kind});
 }
 
 ImportFunction findOperator(StringRef domain, StringRef name, int64_t opset) {
@@ -228,7 +246,32 @@ Shape asMaps(ArrayRef<int64_t> shape) {
   return result;
 }
 
-Expr Reader::operator()(Coords at) const {
+int64_t openAxis(ArrayRef<int64_t> shape) {
+  auto found = llvm::find(shape, kOpen);
+  return found == shape.end() ? -1 : found - shape.begin();
+}
+
+/// Whatever there is for every dimension, that of the batch first.
+template <typename T>
+static SmallVector<T, 4> batchFirst(ArrayRef<T> of, ArrayRef<int64_t> shape) {
+  SmallVector<T, 4> result(of);
+  if (int64_t axis = openAxis(shape); axis > 0)
+    std::rotate(result.begin(), result.begin() + axis, result.begin() + axis + 1);
+  return result;
+}
+
+Shape heldShape(ArrayRef<int64_t> shape) { return batchFirst(shape, shape); }
+
+/// The sizes of an image.
+static Shape imageSizes(ArrayRef<int64_t> shape) {
+  Shape sizes = heldShape(shape);
+  if (!sizes.empty() && sizes[0] == kOpen)
+    sizes.erase(sizes.begin());
+  return sizes;
+}
+
+Expr Reader::operator()(Coords logical) const {
+  SmallVector<Expr, 4> at = batchFirst(logical, shape);
   if (shape.size() == kept.size())
     return readOf(operand, elements, at);
   if (shape.empty())
@@ -239,8 +282,11 @@ Expr Reader::operator()(Coords at) const {
 /// The coordinates of an element of a result.
 static SmallVector<Expr> coordsOf(ArrayRef<int64_t> shape) {
   SmallVector<Expr> at;
-  for (unsigned d = 0; d < shape.size(); ++d)
-    at.push_back(shape[d] == 1 ? Expr(0) : coord(d));
+  int64_t batch = openAxis(shape);
+  for (int64_t d = 0, rank = shape.size(); d < rank; ++d) {
+    int64_t held = d == batch ? 0 : d < batch ? d + 1 : d;
+    at.push_back(shape[d] == 1 ? Expr(0) : coord(held));
+  }
   return at;
 }
 
@@ -253,7 +299,8 @@ static bool keepsBatch(const Expr &formula, ArrayRef<Tensor> operands,
     const ExprNode *node = pending.pop_back_val();
     if (!seen.insert(node).second)
       continue;
-    if (node->op == ExprOp::Read && operands[node->index].hasBatch()) {
+    if (node->op == ExprOp::Read &&
+        openAxis(operands[node->index].shape) >= 0) {
       const Expr &image = node->operands[0];
       if (!resultHasBatch || image->op != ExprOp::Coord || image->index != 0)
         return false;
@@ -266,8 +313,7 @@ static bool keepsBatch(const Expr &formula, ArrayRef<Tensor> operands,
 
 /// The limits of a tensor, as in the language: 2^31 elements an image.
 static bool isTooLarge(ArrayRef<int64_t> shape) {
-  auto count =
-      elementCount(shape.drop_front(!shape.empty() && shape[0] == kOpen));
+  auto count = elementCount(imageSizes(shape));
   return !count || *count > (int64_t(1) << 31) || shape.size() > 8;
 }
 
@@ -278,8 +324,8 @@ Tensor NodeContext::compute(DataType type, ArrayRef<int64_t> shape,
   result.shape.assign(shape.begin(), shape.end());
   if (bad)
     return result;
-  bool hasBatch = result.hasBatch();
-  auto count = elementCount(shape.drop_front(hasBatch));
+  bool hasBatch = openAxis(shape) >= 0;
+  auto count = elementCount(imageSizes(shape));
   if (isTooLarge(shape)) {
     (void)fail("its result is too large");
     return result;
@@ -357,10 +403,6 @@ std::optional<Shape> NodeContext::broadcast(ArrayRef<Tensor> tensors) {
         return std::nullopt;
       }
       to = size;
-      if (size == kOpen && skip + d != 0) {
-        (void)mixesBatch("the batch becomes another dimension");
-        return std::nullopt;
-      }
     }
   }
   return shape;
@@ -380,6 +422,25 @@ Tensor NodeContext::map(ArrayRef<Tensor> operands, DataType type,
   auto shape = broadcast(operands);
   if (!shape)
     return result;
+  // As many as the operands that are counted have; all others are one.
+  for (const Tensor &like : operands) {
+    if (!like.isCounted())
+      continue;
+    int64_t fromEnd = like.rank() - like.countedAxis;
+    SmallVector<Tensor> plain(operands);
+    for (Tensor &operand : plain) {
+      bool one = operand.rank() < fromEnd ||
+                 operand.shape[operand.rank() - fromEnd] == 1;
+      bool same = operand.count == like.count &&
+                  operand.rank() - operand.countedAxis == fromEnd;
+      if (!same && (operand.isCounted() || !one)) {
+        (void)fail("its operands differ in how many elements the data make");
+        return result;
+      }
+      operand.count = nullptr;
+    }
+    return counted(map(plain, type, element), like, shape->size() - fromEnd);
+  }
   // Of known numbers, and where sizes can't be merged: with coordinates.
   auto byCoordinates = [&] {
     return compute(type, *shape, operands,
@@ -395,7 +456,8 @@ Tensor NodeContext::map(ArrayRef<Tensor> operands, DataType type,
                      return element(elements);
                    });
   };
-  if (llvm::all_of(operands, [](auto &x) { return x.isKnown(); }))
+  if (openAxis(*shape) > 0 ||
+      llvm::all_of(operands, [](auto &x) { return x.isKnown(); }))
     return byCoordinates();
   if (bad)
     return result;
@@ -462,6 +524,12 @@ Tensor NodeContext::map(ArrayRef<Tensor> operands, DataType type,
 // Values
 //===----------------------------------------------------------------------===//
 
+Tensor NodeContext::counted(Tensor x, const Tensor &like, int64_t axis) {
+  x.count = like.count;
+  x.countedAxis = axis;
+  return x;
+}
+
 Tensor NodeContext::constant(HostTensor known) {
   Tensor result;
   result.type = known.type();
@@ -488,10 +556,31 @@ Tensor NodeContext::made(mlir::Value value, DataType type) {
 
 Tensor NodeContext::reshape(const Tensor &x, ArrayRef<int64_t> shape) {
   Tensor result = x;
+  // The batch stays where it is among the elements.
+  if (!x.isKnown() && (x.isTurned() || openAxis(shape) > 0)) {
+    auto before = [](ArrayRef<int64_t> sizes) {
+      return elementCount(sizes.take_front(std::max<int64_t>(0, openAxis(sizes))));
+    };
+    if (before(x.shape) != before(shape) ||
+        (openAxis(x.shape) < 0) != (openAxis(shape) < 0)) {
+      (void)mixesBatch("the batch becomes part of another dimension");
+      return result;
+    }
+  }
   result.shape.assign(shape.begin(), shape.end());
   if (x.isKnown())
     result.known = x.known.reshaped(shape);
   result.name.clear();
+  if (!x.isCounted())
+    return result;
+  // What is counted stays a dimension.
+  auto before = elementCount(x.sizes().take_front(x.countedAxis));
+  for (int64_t d = 0, rank = shape.size(); d < rank; ++d)
+    if (shape[d] == x.shape[x.countedAxis] &&
+        elementCount(shape.take_front(d)) == before)
+      return counted(result, x, d);
+  (void)fail("the data decide about a size of its operand, which is no size of "
+             "its result");
   return result;
 }
 
@@ -549,6 +638,10 @@ mlir::Value NodeContext::value(const Tensor &x, ArrayRef<int64_t> shape) {
       known = reshape(x, shape), known.name = x.name;
     return weight(known, "constant");
   }
+  if (openAxis(shape) > 0) {
+    (void)mixesBatch("the batch is not its outermost dimension");
+    return nullptr;
+  }
   RankedTensorType type = owner.typeOf(x.type, shape);
   if (x.value.getType() == type)
     return x.value;
@@ -581,6 +674,20 @@ Tensor NodeContext::transpose(const Tensor &x, ArrayRef<int64_t> order) {
     shape.push_back(x.shape[axis]);
   if (x.isKnown()) {
     Tensor result = constant(x.known.transposed(order));
+    return result;
+  }
+  if (x.isCounted()) {
+    Tensor plain = x;
+    plain.count = nullptr;
+    return counted(transpose(plain, order), x,
+                   llvm::find(order, x.countedAxis) - order.begin());
+  }
+  // The batch may stand anywhere among the others.
+  Shape others(order);
+  llvm::erase_if(others, [&](int64_t axis) { return x.shape[axis] == kOpen; });
+  if (llvm::is_sorted(others)) {
+    Tensor result = x;
+    result.shape = shape;
     return result;
   }
   return compute(x.type, shape, {x}, [&](Coords at, ArrayRef<Reader> in) {

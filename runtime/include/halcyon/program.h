@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define HALCYON_PROGRAM_VERSION 3
+#define HALCYON_PROGRAM_VERSION 4
 
 /// Where the bytes of a view lie.
 enum halcyon_space {
@@ -85,7 +85,10 @@ typedef struct halcyon_port {
   int32_t image_function; ///< input: function that fills one image of it from a picture, or -1
   uint32_t labels;  ///< output: string, one label per line, or UINT32_MAX
   uint32_t softmax; ///< output: 1 where the values already are probabilities
-  uint32_t reserved;
+  /// Where the data decide how many elements there are, `shape` has room for
+  /// the most, and zeros lie behind them: dimension `counted_axis` has as many
+  /// as output `counted_by - 1`, one i64, says. 0 where that is not so.
+  uint16_t counted_by, counted_axis;
 } halcyon_port;
 
 /// A kernel as Halide exports it: args[0] points to the user context, a
@@ -112,6 +115,7 @@ typedef struct halcyon_program {
   const char *target;    ///< "x86-64-linux-avx512..." as Halide prints it
   const char *cpu_features; ///< space-separated LLVM feature names that the kernels need
   uint64_t weights_id;   ///< hash of the weights; a weights file begins with it
+  uint32_t only_batch;   ///< the only batch that it computes; 0 where it is free
 } halcyon_program;
 
 #ifdef __cplusplus

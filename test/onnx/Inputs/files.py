@@ -113,6 +113,13 @@ KINDS = {
                            [numpy_helper.from_array(np.array([2 ** 20, 3, 8, 2 ** 20]), "s")],
                            inputs=[port("x", (1, 3, 8, 8))]),
     "unknown": lambda: model([helper.make_node("Relu", ["x"], ["y"])], inputs=[port("x", ("N", 3, "H", "W"))]),
+    "counted": lambda: model([helper.make_node("NonZero", ["x"], ["places"], "where"),
+                              helper.make_node("ReduceSum", ["places"], ["y"], "sum")],
+                             inputs=[port("x", (1, 3, 8, 8))]),
+    "turned": lambda: model([helper.make_node("Transpose", ["x"], ["t"], perm=[1, 0, 2, 3]),
+                             helper.make_node("Gather", ["t", "two"], ["g"], axis=0),
+                             helper.make_node("Relu", ["g"], ["y"])],
+                            [numpy_helper.from_array(np.array(2), "two")], inputs=[port("x", ("N", 3, 8, 8))]),
     "mixed": lambda: model([helper.make_node("Transpose", ["x"], ["y"], "turn", perm=[1, 0, 2, 3])]),
 }
 

@@ -78,6 +78,7 @@ static RegisterOperator chains[] = {
     {"Or", importChain<either, true>},
     {"Xor", importChain<oneOf, true>},
 };
+static RegisterTakes takesChains(chains);
 
 static LogicalResult importMean(NodeContext &node) {
   SmallVector<Tensor> operands = node.all();
@@ -118,6 +119,7 @@ static LogicalResult importPow(NodeContext &node) {
   }));
 }
 static RegisterOperator powOf("Pow", importPow);
+static RegisterTakes takesPow(powOf);
 
 /// The remainder with the sign of the divisor, or, as C's fmod, of the dividend.
 static LogicalResult importMod(NodeContext &node) {
@@ -163,3 +165,4 @@ static LogicalResult importWhere(NodeContext &node) {
   }));
 }
 static RegisterOperator where("Where", importWhere);
+static RegisterTakes takesWhere(where);

@@ -31,7 +31,8 @@ static LogicalResult importCast(NodeContext &node) {
                .Default(DataType::Undefined);
   return castTo(node, type);
 }
-static RegisterOperator cast("Cast", importCast);
+static RegisterOperator castOperator("Cast", importCast);
+static RegisterTakes takesCast(castOperator);
 
 static LogicalResult importCastLike(NodeContext &node) {
   return castTo(node, node.in(1).type);

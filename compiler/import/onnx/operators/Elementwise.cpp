@@ -46,6 +46,7 @@ static RegisterOperator functions[] = {
     {"Ceil", importUnary<plain<ExprOp::Ceil>>},
     {"Round", importUnary<plain<ExprOp::Round>>},
 };
+static RegisterTakes takesFunctions(functions);
 
 //===----------------------------------------------------------------------===//
 // Activations
@@ -145,6 +146,7 @@ static RegisterOperator activations[] = {
     {"Sign", importUnary<sign>},
     {"BitwiseNot", importUnary<bitwiseNot>},
 };
+static RegisterTakes takesActivations(activations);
 
 static LogicalResult importPRelu(NodeContext &node) {
   Tensor x = node.in(0), slope = node.in(1);
@@ -181,6 +183,7 @@ static LogicalResult importClip(NodeContext &node) {
   }));
 }
 static RegisterOperator clip("Clip", importClip);
+static RegisterTakes takesClip(clip);
 
 /// What tests numbers.
 template <Function function>
@@ -202,6 +205,7 @@ static Expr logicalNot(NodeContext &, Expr x) { return !x; }
 static RegisterOperator tests[] = {{"IsNaN", importTest<isNan>},
                                    {"IsInf", importTest<isInf>},
                                    {"Not", importTest<logicalNot>}};
+static RegisterTakes takesTests(tests);
 
 //===----------------------------------------------------------------------===//
 // What changes nothing
@@ -211,3 +215,4 @@ static LogicalResult importIdentity(NodeContext &node) {
   return node.set(node.in(0));
 }
 static RegisterOperator identity("Identity", importIdentity);
+static RegisterTakes takesIdentity(identity);

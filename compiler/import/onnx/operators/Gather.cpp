@@ -22,8 +22,17 @@ static SmallVector<Expr> joined(std::initializer_list<Coords> parts) {
 // Gather
 //===----------------------------------------------------------------------===//
 
+/// The operands without their counts. False, and reported, where both have one.
+static bool withoutCounts(NodeContext &node, Tensor &x, Tensor &indices) {
+  if (x.isCounted() && indices.isCounted())
+    return succeeded(node.fail("the data decide how many elements both of its "
+                               "operands have"));
+  x.count = indices.count = nullptr;
+  return true;
+}
+
 static LogicalResult importGather(NodeContext &node) {
-  const Tensor x = node.in(0), indices = node.in(1);
+  Tensor x = node.in(0), indices = node.in(1);
   auto axis = node.axis(node.integer("axis"), x.rank());
   if (!axis)
     return failure();
@@ -33,14 +42,26 @@ static LogicalResult importGather(NodeContext &node) {
   shape.append(indices.shape);
   llvm::append_range(shape, x.sizes().drop_front(*axis + 1));
   size_t rank = indices.rank();
-  return node.set(node.compute(
+  const Tensor from = x, by = indices;
+  if (!withoutCounts(node, x, indices))
+    return failure();
+  Tensor result = node.compute(
       x.type, shape, {x, indices}, [&](Coords at, ArrayRef<Reader> in) {
         Expr index = wrapped(in[1](at.slice(*axis, rank)), x.shape[*axis]);
         return in[0](joined({at.take_front(*axis), index,
                              at.drop_front(*axis + rank)}));
-      }));
+      });
+  if (by.isCounted())
+    return node.set(node.counted(result, by, *axis + by.countedAxis));
+  if (!from.isCounted())
+    return node.set(result);
+  if (from.countedAxis == *axis)
+    return node.fail("the data decide how many elements it takes from");
+  int64_t behind = from.countedAxis > *axis ? int64_t(rank) - 1 : 0;
+  return node.set(node.counted(result, from, from.countedAxis + behind));
 }
 static RegisterOperator gather("Gather", importGather);
+static RegisterTakes takesGather(gather);
 
 static LogicalResult importGatherElements(NodeContext &node) {
   const Tensor x = node.in(0), indices = node.in(1);
@@ -57,7 +78,12 @@ static LogicalResult importGatherElements(NodeContext &node) {
 static RegisterOperator gatherElements("GatherElements", importGatherElements);
 
 static LogicalResult importGatherNd(NodeContext &node) {
-  const Tensor x = node.in(0), indices = node.in(1);
+  Tensor x = node.in(0), indices = node.in(1);
+  const Tensor by = indices;
+  if (x.isCounted())
+    return node.fail("the data decide how many elements it takes from");
+  if (!withoutCounts(node, x, indices))
+    return failure();
   int64_t batch = node.integer("batch_dims");
   if (indices.rank() < 1 || batch < 0 || batch >= indices.rank())
     return node.fail("its indices are vectors");
@@ -67,7 +93,7 @@ static LogicalResult importGatherNd(NodeContext &node) {
   Shape shape(ArrayRef(indices.shape).drop_back());
   llvm::append_range(shape, x.sizes().drop_front(batch + depth));
   size_t places = indices.rank() - 1;
-  return node.set(node.compute(
+  Tensor result = node.compute(
       x.type, shape, {x, indices}, [&](Coords at, ArrayRef<Reader> in) {
         SmallVector<Expr> own;
         for (int64_t d = 0; d < depth; ++d)
@@ -75,9 +101,14 @@ static LogicalResult importGatherNd(NodeContext &node) {
               wrapped(in[1](joined({at.take_front(places), Expr(d)})),
                       x.shape[batch + d]));
         return in[0](joined({at.take_front(batch), own, at.drop_front(places)}));
-      }));
+      });
+  if (by.isCounted() && by.countedAxis >= int64_t(places))
+    return node.fail("the data decide how many numbers an index has");
+  return node.set(by.isCounted() ? node.counted(result, by, by.countedAxis)
+                                 : result);
 }
 static RegisterOperator gatherNd("GatherND", importGatherNd);
+static RegisterTakes takesGatherNd(gatherNd, {Operand::Counted});
 
 //===----------------------------------------------------------------------===//
 // Scatter

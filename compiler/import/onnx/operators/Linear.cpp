@@ -114,6 +114,10 @@ static Tensor matmul(NodeContext &node, Tensor a, Tensor b, DataType type,
                     Twine(b.shape[b.rank() - 2]) + " rows");
     return Tensor();
   }
+  if (inner == kOpen) {
+    (void)node.mixesBatch("it joins images");
+    return Tensor();
+  }
   Tensor outerA, outerB;
   outerA.shape.assign(a.shape.begin(), a.shape.end() - 2);
   outerB.shape.assign(b.shape.begin(), b.shape.end() - 2);
@@ -153,7 +157,7 @@ static Tensor matmul(NodeContext &node, Tensor a, Tensor b, DataType type,
 
 static LogicalResult importMatMul(NodeContext &node) {
   Tensor a = node.in(0), b = node.in(1);
-  if (a.type == DataType::F32 && a.rank() == 2 && b.isKnown() &&
+  if (a.type == DataType::F32 && a.rank() == 2 && !a.isTurned() && b.isKnown() &&
       b.rank() == 2 && b.shape[0] == a.shape[1])
     return node.set(
         linear(node, a, node.constant(b.known.transposed({1, 0})), Tensor()));
@@ -164,6 +168,7 @@ static LogicalResult importMatMul(NodeContext &node) {
 }
 
 static RegisterOperator matMul("MatMul", importMatMul);
+static RegisterTakes takesMatMul(matMul, {Operand::Turned});
 
 //===----------------------------------------------------------------------===//
 // MatMulInteger, QLinearMatMul

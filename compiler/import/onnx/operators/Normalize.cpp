@@ -243,6 +243,7 @@ static LogicalResult importSoftmax(NodeContext &node) {
                [](ArrayRef<Expr> e) { return onnx::exp(e[0] - e[1]) / e[2]; }));
 }
 static RegisterOperator softmax("Softmax", importSoftmax);
+static RegisterTakes takesSoftmax(softmax, {Operand::Turned});
 
 static Tensor logSoftmax(NodeContext &node, const Tensor &x,
                          const Reduction &over) {

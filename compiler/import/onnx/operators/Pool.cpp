@@ -48,7 +48,7 @@ static Tensor maxIndices(NodeContext &node, const Tensor &x, const Tensor &y,
         return minimum(window.kernel, [&](Coords u) {
           SmallVector<Expr> places = window.places(at.drop_front(2), u);
           Expr wins = window.inside(places) &&
-                      in[0](source(at, places)) == in[1](at);
+                      in[0](source(at, window.nearest(places))) == in[1](at);
           return select(wins, ravel(u, window.kernel),
                         Expr(*elementCount(window.kernel)));
         });
@@ -87,12 +87,12 @@ static LogicalResult importMaxPool(NodeContext &node) {
       node.compute(x.type, shape, {x}, [&](Coords at, ArrayRef<Reader> in) {
         return maximum(window->kernel, [&](Coords u) {
           SmallVector<Expr> places = window->places(at.drop_front(2), u);
-          Expr element = in[0](source(at, places));
+          if (!window->isPadded() && !window->ceil)
+            return in[0](source(at, places));
+          Expr element = in[0](source(at, window->nearest(places)));
           Scalar least = identityOf(ExprOp::Maximum, element.kind());
           Expr outside = isFloat(least.kind) ? Expr(least.f) : Expr(least.i);
-          return window->isPadded() || window->ceil
-                     ? select(window->inside(places), element, outside)
-                     : element;
+          return select(window->inside(places), element, outside);
         });
       });
   if (node.failed() || failed(node.set(0, y)))

@@ -93,6 +93,7 @@ static RegisterOperator reductions[] = {
     {"ReduceSumSquare", importReduction<ExprOp::Sum, square, same>},
     {"ReduceLogSum", importReduction<ExprOp::Sum, same, logarithm>},
 };
+static RegisterTakes takesReductions(reductions, {Operand::Turned});
 
 /// The mean over both dimensions of maps has an operation of its own.
 static LogicalResult importReduceMean(NodeContext &node) {
@@ -117,6 +118,7 @@ static LogicalResult importReduceMean(NodeContext &node) {
   return node.set(node.reshape(mean, reduction->shape));
 }
 static RegisterOperator reduceMean("ReduceMean", importReduceMean);
+static RegisterTakes takesMean(reduceMean, {Operand::Turned});
 
 /// m + log(sum of exp(x - m)), m the maximum, so that nothing overflows.
 static LogicalResult importLogSumExp(NodeContext &node) {

@@ -29,6 +29,7 @@ static LogicalResult importShape(NodeContext &node) {
   return node.set(integersOf(node, sizes, {int64_t(sizes.size())}));
 }
 static RegisterOperator shape("Shape", importShape);
+static RegisterTakes takesShape(shape, {Operand::Turned});
 
 static LogicalResult importSize(NodeContext &node) {
   const Tensor &x = node.in(0);
@@ -156,8 +157,14 @@ static LogicalResult importSqueeze(NodeContext &node) {
   if (!axes)
     return failure();
   Shape shape;
+  int64_t countedAxis = x.countedAxis;
   for (auto [d, size] : llvm::enumerate(x.shape)) {
-    bool drop = given ? llvm::is_contained(*axes, int64_t(d)) : size == 1;
+    bool isCounted = x.isCounted() && int64_t(d) == x.countedAxis;
+    bool drop = given ? llvm::is_contained(*axes, int64_t(d))
+                      : size == 1 && !isCounted;
+    if (drop && isCounted)
+      return node.fail("the data decide about the size that it drops");
+    countedAxis -= drop && int64_t(d) < x.countedAxis;
     if (drop && size == kOpen)
       return node.mixesBatch("it drops the batch");
     if (drop && size != 1)
@@ -165,9 +172,12 @@ static LogicalResult importSqueeze(NodeContext &node) {
     if (!drop)
       shape.push_back(size);
   }
-  return node.set(node.reshape(x, shape));
+  Tensor result = node.reshape(x, shape);
+  result.countedAxis = countedAxis;
+  return node.set(result);
 }
 static RegisterOperator squeeze("Squeeze", importSqueeze);
+static RegisterTakes takesSqueeze(squeeze);
 
 static LogicalResult importUnsqueeze(NodeContext &node) {
   const Tensor &x = node.in(0);
@@ -179,13 +189,19 @@ static LogicalResult importUnsqueeze(NodeContext &node) {
   if (!axes)
     return failure();
   Shape shape;
-  for (int64_t d = 0, next = 0, rank = x.rank() + axes->size(); d < rank; ++d)
-    shape.push_back(llvm::is_contained(*axes, d) ? 1 : x.shape[next++]);
-  if (x.hasBatch() && shape[0] != kOpen)
-    return node.mixesBatch("the batch becomes another dimension");
-  return node.set(node.reshape(x, shape));
+  int64_t countedAxis = -1;
+  for (int64_t d = 0, next = 0, rank = x.rank() + axes->size(); d < rank; ++d) {
+    bool added = llvm::is_contained(*axes, d);
+    if (!added && next == x.countedAxis)
+      countedAxis = d;
+    shape.push_back(added ? 1 : x.shape[next++]);
+  }
+  Tensor result = node.reshape(x, shape);
+  result.countedAxis = countedAxis;
+  return node.set(result);
 }
 static RegisterOperator unsqueeze("Unsqueeze", importUnsqueeze);
+static RegisterTakes takesUnsqueeze(unsqueeze);
 
 //===----------------------------------------------------------------------===//
 // Transpose, Concat
@@ -200,11 +216,10 @@ static LogicalResult importTranspose(NodeContext &node) {
   auto axes = node.axes(order, x.rank());
   if (!axes || int64_t(axes->size()) != x.rank())
     return node.fail("perm does not name every dimension once");
-  if (x.hasBatch() && (*axes)[0] != 0)
-    return node.mixesBatch("the batch becomes another dimension");
   return node.set(node.transpose(x, *axes));
 }
 static RegisterOperator transpose("Transpose", importTranspose);
+static RegisterTakes takesTranspose(transpose);
 
 static LogicalResult importConcat(NodeContext &node) {
   SmallVector<Tensor> parts = node.all();
@@ -216,6 +231,13 @@ static LogicalResult importConcat(NodeContext &node) {
     return failure();
   Shape shape = parts[0].shape;
   shape[*axis] = 0;
+  const Tensor first = parts[0];
+  for (Tensor &part : parts) {
+    if (part.count != first.count || part.countedAxis != first.countedAxis ||
+        (part.isCounted() && part.countedAxis == *axis))
+      return node.fail("the data decide about the sizes that it joins");
+    part.count = nullptr;
+  }
   bool maps = rank == 4 || rank == 2;
   for (const Tensor &part : parts) {
     if (part.rank() != rank)
@@ -224,7 +246,7 @@ static LogicalResult importConcat(NodeContext &node) {
       if (part.shape[d] == kOpen && d == *axis)
         return node.mixesBatch("it joins images");
       if (d != *axis && part.shape[d] != shape[d])
-        return part.hasBatch() != (shape[0] == kOpen)
+        return openAxis(part.shape) != openAxis(shape)
                    ? node.mixesBatch("its operands differ in the batch")
                    : node.fail("its operands differ in size");
     }
@@ -240,8 +262,8 @@ static LogicalResult importConcat(NodeContext &node) {
     mlir::Value joined = cnn::ConcatOp::create(node.builder(), node.loc(), values);
     return node.set(node.made(joined, parts[0].type));
   }
-  return node.set(node.compute(
-      parts[0].type, shape, parts, [&](Coords at, ArrayRef<Reader> in) {
+  Tensor joined = node.compute(
+      first.type, shape, parts, [&](Coords at, ArrayRef<Reader> in) {
         // The last part whose beginning is not behind the coordinate.
         Expr element;
         int64_t begin = 0;
@@ -253,6 +275,9 @@ static LogicalResult importConcat(NodeContext &node) {
           begin += part.sizes()[*axis];
         }
         return element;
-      }));
+      });
+  return node.set(first.isCounted() ? node.counted(joined, first, first.countedAxis)
+                                    : joined);
 }
 static RegisterOperator concat("Concat", importConcat);
+static RegisterTakes takesConcat(concat);

@@ -16,13 +16,22 @@ static Tensor sliced(NodeContext &node, const Tensor &x, ArrayRef<int64_t> start
   if (ArrayRef(x.shape) == shape &&
       llvm::all_of(step, [](int64_t s) { return s == 1; }))
     return x;
+  if (x.isCounted() && (shape[x.countedAxis] != x.shape[x.countedAxis] ||
+                        start[x.countedAxis] || step[x.countedAxis] != 1)) {
+    (void)node.fail("the data decide about the size that it cuts");
+    return x;
+  }
   Shape first(start), by(step);
-  return node.compute(x.type, shape, {x}, [&](Coords at, ArrayRef<Reader> in) {
-    SmallVector<Expr> from;
-    for (unsigned d = 0; d < at.size(); ++d)
-      from.push_back(at[d] * Expr(by[d]) + Expr(first[d]));
-    return in[0](from);
-  });
+  Tensor plain = x;
+  plain.count = nullptr;
+  Tensor result =
+      node.compute(x.type, shape, {plain}, [&](Coords at, ArrayRef<Reader> in) {
+        SmallVector<Expr> from;
+        for (unsigned d = 0; d < at.size(); ++d)
+          from.push_back(at[d] * Expr(by[d]) + Expr(first[d]));
+        return in[0](from);
+      });
+  return x.isCounted() ? node.counted(result, x, x.countedAxis) : result;
 }
 
 static LogicalResult importSlice(NodeContext &node) {
@@ -70,6 +79,7 @@ static LogicalResult importSlice(NodeContext &node) {
   return node.set(sliced(node, x, first, step, shape));
 }
 static RegisterOperator slice("Slice", importSlice);
+static RegisterTakes takesSlice(slice);
 
 static LogicalResult importSplit(NodeContext &node) {
   const Tensor x = node.in(0);
@@ -106,6 +116,7 @@ static LogicalResult importSplit(NodeContext &node) {
   return success();
 }
 static RegisterOperator split("Split", importSplit);
+static RegisterTakes takesSplit(split);
 
 static LogicalResult importCenterCropPad(NodeContext &node) {
   const Tensor x = node.in(0);

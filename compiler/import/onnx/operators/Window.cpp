@@ -13,6 +13,13 @@ Expr Window::inside(Coords places) const {
   return result;
 }
 
+SmallVector<Expr> Window::nearest(Coords places) const {
+  SmallVector<Expr> result(places);
+  for (unsigned d = 0; d < rank(); ++d)
+    result[d] = clamp(places[d], Expr(0), Expr(inputs[d] - 1));
+  return result;
+}
+
 SmallVector<Expr> Window::places(Coords i, Coords u) const {
   SmallVector<Expr> result;
   for (unsigned d = 0; d < rank(); ++d)

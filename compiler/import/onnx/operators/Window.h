@@ -21,6 +21,8 @@ struct Window {
   Expr inside(Coords places) const;
   /// The places of taps `u` of the window at `i`.
   llvm::SmallVector<Expr> places(Coords i, Coords u) const;
+  /// The nearest places inside the map: no test is needed to read there.
+  llvm::SmallVector<Expr> nearest(Coords places) const;
   bool isPadded() const;
 };
 

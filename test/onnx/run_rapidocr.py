@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+"""Trained networks that no list of ours names: the models with which the package
+rapidocr-onnxruntime finds lines of text, turns them and reads them. Each is compared with
+ONNX Runtime at several sizes, and timed beside it.
+
+    run_rapidocr.py [--only NAME] [--rounds N]
+
+A round times both, one right after the other; the ratio of their medians must not exceed
+1 in the median round.
+"""
+
+import argparse
+import importlib.util
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+import onnxruntime as ort
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+THREADS = 2
+
+# The file of each, sizes to compare at, the last of which is also timed.
+MODELS = {
+    "detection": ("ch_PP-OCRv4_det_infer.onnx", [(2, 3, 96, 160), (1, 3, 224, 352)]),
+    "classification": ("ch_ppocr_mobile_v2.0_cls_infer.onnx", [(3, 3, 47, 131), (1, 3, 48, 192)]),
+    "recognition": ("ch_PP-OCRv4_rec_infer.onnx", [(2, 3, 48, 163), (1, 3, 48, 320)]),
+}
+
+
+def models_folder():
+    spec = importlib.util.find_spec("rapidocr_onnxruntime")
+    if not spec:
+        sys.exit("the package rapidocr-onnxruntime is missing: ./setup installs it")
+    return pathlib.Path(spec.submodule_search_locations[0]) / "models"
+
+
+def session_of(model):
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    options.log_severity_level = 3
+    return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
+def picture(shape):
+    """Numbers as these models take them: from -1 to 1, and smooth."""
+    rng = np.random.default_rng(sum(shape))
+    value = rng.uniform(-1, 1, shape).astype(np.float32)
+    for axis in (2, 3):
+        value = (value + np.roll(value, 1, axis) + np.roll(value, 2, axis)) / 3
+    return np.ascontiguousarray(value)
+
+
+def compare(program, folder, session, shape):
+    """How far the program is off over the largest value, or why it is no number."""
+    value = picture(shape)
+    expected = session.run(None, {session.get_inputs()[0].name: value})[0]
+    np.save(folder / "x.npy", value)
+    done = subprocess.run([program, "--input", folder / "x.npy", "--output", folder / "y.npy"], text=True,
+                          capture_output=True)
+    if done.returncode:
+        return done.stderr.strip()
+    result = np.load(folder / "y.npy")
+    if result.shape != expected.shape:
+        return f"has the shape {list(result.shape)}, not {list(expected.shape)}"
+    return float(abs(result - expected).max() / abs(expected).max())
+
+
+def ours(program):
+    done = subprocess.run([program, "--bench", "--json", "--seconds", "0.4", "--threads", str(THREADS)], check=True,
+                          capture_output=True, text=True)
+    return json.loads(done.stdout)["median_ms"]
+
+
+def theirs(session, value, seconds=0.4):
+    feed, times, end = {session.get_inputs()[0].name: value}, [], time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        session.run(None, feed)
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times)
+
+
+def race(program, model, shape, rounds):
+    """The ratios of our time to ONNX Runtime's, sorted, and the last times."""
+    session, value = session_of(model), picture(shape)
+    theirs(session, value, 0.1)
+    ratios = []
+    for _ in range(rounds):
+        mine, other = ours(program), theirs(session, value)
+        ratios.append(mine / other)
+    return sorted(ratios), mine, other
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--halcyon", default=ROOT / "build" / "bin" / "halcyon")
+    parser.add_argument("--only", choices=MODELS)
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+    passed = failed = 0
+
+    def report(name, trouble, text=""):
+        nonlocal passed, failed
+        passed, failed = passed + (not trouble), failed + bool(trouble)
+        print(f"{'FAIL' if trouble else 'PASS'} {name}  {trouble or text}", flush=True)
+
+    for name, (file, shapes) in MODELS.items():
+        if args.only and name != args.only:
+            continue
+        model = models_folder() / file
+        session = session_of(model)
+        port = session.get_inputs()[0].name
+        with tempfile.TemporaryDirectory() as folder:
+            folder = pathlib.Path(folder)
+            program = folder / "program"
+            for shape in shapes:
+                title = f"{name} {'x'.join(map(str, shape))}"
+                done = subprocess.run([args.halcyon, "compile", model, "--shape",
+                                       f"{port}={','.join(map(str, shape))}", "-o", program], text=True,
+                                      capture_output=True)
+                if done.returncode:
+                    report(title, done.stderr.strip())
+                    continue
+                error = compare(program, folder, session, shape)
+                good = isinstance(error, float) and error < 1e-3
+                report(title, "" if good else str(error), f"off by {error}")
+            if done.returncode == 0 and args.rounds:
+                ratios, mine, other = race(program, model, shapes[-1], args.rounds)
+                middle = ratios[len(ratios) // 2]
+                text = (f"{mine:.3f} ms, ONNX Runtime {other:.3f} ms, ratio {middle:.2f} "
+                        f"({ratios[0]:.2f} to {ratios[-1]:.2f})")
+                report(f"{name} time", text if middle > 1 else "", text)
+    print(f"{passed} passed, {failed} failed")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
