@@ -49,7 +49,7 @@ def main():
     for source, models in lists.items():
         for example, names in models.items():
             write(folder / "w.safetensors", names)
-            halcyon("compile", examples / f"{example}.cnn", "--weights", folder / "w.safetensors", "--emit=cnn", "-o",
+            halcyon("compile", examples / f"{example}.cnn", "--weights", folder / "w.safetensors", "--emit=graph", "-o",
                     folder / "model.mlir")
             print(source, example)
 

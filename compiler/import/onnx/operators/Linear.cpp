@@ -155,8 +155,37 @@ static Tensor matmul(NodeContext &node, Tensor a, Tensor b, DataType type,
   return node.reshape(result, given);
 }
 
+/// Rows of vectors times a known matrix: vectors are pixels, for which there are
+/// the kernels of a convolution.
+static Tensor pixelwise(NodeContext &node, const Tensor &a, const Tensor &b) {
+  int64_t rows = a.shape[1], inner = a.shape[2], columns = b.shape[1];
+  Tensor pixels = node.compute(
+      a.type, {kOpen, inner, 1, rows}, {a}, [&](Coords at, ArrayRef<Reader> in) {
+        return in[0](at[0], at[3], at[1]);
+      });
+  mlir::Value x = node.value(pixels, pixels.shape);
+  Tensor turned = node.constant(b.known.transposed({1, 0}));
+  mlir::Value weight =
+      node.weight(node.reshape(turned, {columns, inner, 1, 1}), "weight");
+  if (node.failed() || !x || !weight)
+    return Tensor();
+  mlir::Value conv = cnn::ConvOp::create(
+      node.builder(), node.loc(), x, weight, mlir::Value(),
+      ArrayRef<int64_t>{1, 1}, ArrayRef<int64_t>{0, 0, 0, 0},
+      ArrayRef<int64_t>{1, 1}, 1, cnn::PadMode::zero, cnn::AutoPad::none);
+  return node.compute(
+      a.type, {kOpen, rows, columns},
+      {node.made(conv, a.type, {kOpen, columns, 1, rows})},
+      [&](Coords at, ArrayRef<Reader> in) {
+        return in[0](at[0], at[2], Expr(0), at[1]);
+      });
+}
+
 static LogicalResult importMatMul(NodeContext &node) {
   Tensor a = node.in(0), b = node.in(1);
+  if (a.type == DataType::F32 && a.rank() == 3 && a.hasBatch() && b.isKnown() &&
+      b.rank() == 2 && b.shape[0] == a.shape[2])
+    return node.set(pixelwise(node, a, b));
   if (a.type == DataType::F32 && a.rank() == 2 && !a.isTurned() && b.isKnown() &&
       b.rank() == 2 && b.shape[0] == a.shape[1])
     return node.set(
