@@ -39,15 +39,6 @@ public:
     return {uniformLayout(group, "nchw")};
   }
 
-  cnn::PackedAttr packing(const Group &, unsigned, const LayoutChoice &,
-                          const Target &) const override {
-    return {};
-  }
-
-  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
-    return makeSchedule(group.anchor()->getContext(), name(), {});
-  }
-
   double cost(const Group &group, const Target &target) const override {
     return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.02);
   }

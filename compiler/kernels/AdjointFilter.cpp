@@ -40,17 +40,8 @@ public:
     return {uniformLayout(group, "nchw")};
   }
 
-  cnn::PackedAttr packing(const Group &, unsigned, const LayoutChoice &,
-                          const Target &) const override {
-    return {};
-  }
-
   // Zen 5, two threads: 512 to 512 channels of 3x3 in 0.3 ms, 256 in 0.04,
   // 2048 to 512 of 1x1 in 0.4.
-  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
-    return makeSchedule(group.anchor()->getContext(), name(), {});
-  }
-
   double cost(const Group &group, const Target &target) const override {
     return rooflineSeconds(target, 0, groupBytes(group), 1);
   }

@@ -150,15 +150,6 @@ public:
     return {choice};
   }
 
-  cnn::PackedAttr packing(const Group &, unsigned, const LayoutChoice &,
-                          const Target &) const override {
-    return {};
-  }
-
-  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
-    return makeSchedule(group.anchor()->getContext(), name(), {});
-  }
-
   // Sums of rows, of images and of chunks of the batch round apart.
   double error(const Group &group, const Target &) const override {
     ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvWeightGradOp>());

@@ -120,18 +120,9 @@ public:
     return {choice};
   }
 
-  cnn::PackedAttr packing(const Group &, unsigned, const LayoutChoice &,
-                          const Target &) const override {
-    return {};
-  }
-
   // Percent of the peak of the definition's count, Zen 5, two threads: 64
   // channels, 32 images of 32x32, 270; 128, 16x16, 310; 256, 8x8, 270; 512, 4x4,
   // 190; 8 images: 64, 56x56, 300; 128, 28x28, 350; 256, 14x14, 200; 512, 7x7, 140.
-  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
-    return makeSchedule(group.anchor()->getContext(), name(), {});
-  }
-
   // As of the convolution's kernels: sums of products, whose errors the
   // transform back amplifies.
   double error(const Group &group, const Target &target) const override {

@@ -28,15 +28,6 @@ public:
     return result;
   }
 
-  cnn::PackedAttr packing(const Group &, unsigned, const LayoutChoice &,
-                          const Target &) const override {
-    return {};
-  }
-
-  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
-    return makeSchedule(group.anchor()->getContext(), name(), {});
-  }
-
   double cost(const Group &, const Target &target) const override {
     return target.callSeconds;
   }

@@ -115,6 +115,10 @@ cnn::PackedAttr Kernel::packing(const Group &group, unsigned input,
 // Schedules
 //===----------------------------------------------------------------------===//
 
+cnn::ScheduleAttr Kernel::schedule(const Group &group, const Target &) const {
+  return makeSchedule(group.block().front().getContext(), name(), {});
+}
+
 SmallVector<ScheduleParameter> Kernel::parameters(const Group &group,
                                                   const Target &target) const {
   SmallVector<ScheduleParameter> result;

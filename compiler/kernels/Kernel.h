@@ -110,9 +110,10 @@ public:
                                   const LayoutChoice &choice,
                                   const Target &target) const;
 
-  /// The schedule that it takes where nobody chose another.
+  /// The schedule that it takes where nobody chose another. The default has no
+  /// parameters.
   virtual cnn::ScheduleAttr schedule(const Group &group,
-                                     const Target &target) const = 0;
+                                     const Target &target) const;
 
   /// What its schedules consist of, in the order in which a person reads them.
   /// The default: the parameters of `schedule`, with no other values.

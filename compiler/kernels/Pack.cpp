@@ -33,10 +33,6 @@ public:
     return {uniformLayout(group, "nchw")};
   }
 
-  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
-    return makeSchedule(group.anchor()->getContext(), name(), {});
-  }
-
   double cost(const Group &group, const Target &target) const override {
     return rooflineSeconds(target, 0, groupBytes(group), 1);
   }

@@ -46,10 +46,6 @@ public:
             uniformLayout(group, "nchw")};
   }
 
-  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
-    return makeSchedule(group.anchor()->getContext(), name(), {});
-  }
-
   double cost(const Group &group, const Target &target) const override {
     return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.1);
   }

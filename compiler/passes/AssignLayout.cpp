@@ -192,13 +192,9 @@ struct AssignLayout : impl::AssignLayoutBase<AssignLayout> {
   using AssignLayoutBase::AssignLayoutBase;
 
   void runOnOperation() override {
-    std::string known;
-    std::optional<Target> machine = findTarget(target, known);
-    if (!machine) {
-      getOperation().emitError("unknown target '" + target + "'; there are " +
-                               known);
+    std::optional<Target> machine = targetFor(getOperation(), target);
+    if (!machine)
       return signalPassFailure();
-    }
     if (failed(LayoutWriter(getOperation(), *machine).run()))
       signalPassFailure();
   }

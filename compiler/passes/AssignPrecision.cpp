@@ -278,13 +278,9 @@ struct AssignPrecision : impl::AssignPrecisionBase<AssignPrecision> {
   using AssignPrecisionBase::AssignPrecisionBase;
 
   void runOnOperation() override {
-    std::string known;
-    std::optional<Target> machine = findTarget(target, known);
-    if (!machine) {
-      getOperation().emitError("unknown target '" + target + "'; there are " +
-                               known);
+    std::optional<Target> machine = targetFor(getOperation(), target);
+    if (!machine)
       return signalPassFailure();
-    }
     std::optional<Precision> asked = cnn::symbolizePrecision(precision);
     if (!asked) {
       getOperation().emitError("unknown precision '" + precision +

@@ -22,13 +22,9 @@ struct ChooseAlgorithm : impl::ChooseAlgorithmBase<ChooseAlgorithm> {
   using ChooseAlgorithmBase::ChooseAlgorithmBase;
 
   void runOnOperation() override {
-    std::string known;
-    std::optional<Target> machine = findTarget(target, known);
-    if (!machine) {
-      getOperation().emitError("unknown target '" + target + "'; there are " +
-                               known);
+    std::optional<Target> machine = targetFor(getOperation(), target);
+    if (!machine)
       return signalPassFailure();
-    }
     bool forcedSomewhere = false;
     bool good = true;
     getOperation().walk([&](cnn::FusedOp fused) {

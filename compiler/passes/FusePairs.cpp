@@ -134,13 +134,9 @@ double FusePairs::gain(cnn::FusedOp producer, cnn::FusedOp reader,
 
 void FusePairs::runOnOperation() {
   gains.clear();
-  std::string known;
-  std::optional<Target> machine = findTarget(target, known);
-  if (!machine) {
-    getOperation().emitError("unknown target '" + target + "'; there are " +
-                             known);
+  std::optional<Target> machine = targetFor(getOperation(), target);
+  if (!machine)
     return signalPassFailure();
-  }
   // Largest gain first: a depthwise may join the layer before it or the one
   // behind it.
   while (true) {

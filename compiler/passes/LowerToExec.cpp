@@ -302,13 +302,9 @@ struct LowerToExec : impl::LowerToExecBase<LowerToExec> {
   using LowerToExecBase::LowerToExecBase;
 
   void runOnOperation() override {
-    std::string known;
-    std::optional<Target> machine = findTarget(target, known);
-    if (!machine) {
-      getOperation().emitError("unknown target '" + target + "'; there are " +
-                               known);
+    std::optional<Target> machine = targetFor(getOperation(), target);
+    if (!machine)
       return signalPassFailure();
-    }
     SmallVector<cnn::ModelOp> models(getOperation().getOps<cnn::ModelOp>());
     for (cnn::ModelOp model : models)
       ProgramWriter(model, *machine).run();
