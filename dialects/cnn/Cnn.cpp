@@ -69,6 +69,39 @@ LayerLocation layerLocation(Location loc) {
   return result;
 }
 
+/// Padding as the language takes it.
+static LayerValue paddingOf(Operation *op) {
+  if (auto mode = op->getAttrOfType<AutoPadAttr>("auto_pad"))
+    if (mode.getValue() != AutoPad::none)
+      return stringifyAutoPad(mode.getValue()).str();
+  if (auto pad = op->getAttrOfType<DenseI64ArrayAttr>("pad"))
+    return pad.asArrayRef().vec();
+  return {};
+}
+
+LayerValue attributeArgument(Operation *op, const LayerParam &param) {
+  if (param.kind == ParamKind::Tensor)
+    return op->getOperand(0);
+  if (param.kind == ParamKind::Tensors)
+    return std::vector<Value>(op->operand_begin(), op->operand_end());
+  if (param.kind == ParamKind::Pad)
+    return paddingOf(op);
+  Attribute value = op->getAttr(param.name);
+  if (auto numbers = dyn_cast_or_null<DenseI64ArrayAttr>(value))
+    return numbers.asArrayRef().vec();
+  if (auto flag = dyn_cast_or_null<BoolAttr>(value))
+    return flag.getValue();
+  if (auto real = dyn_cast_or_null<FloatAttr>(value))
+    return real.getValueAsDouble();
+  auto number = dyn_cast_or_null<IntegerAttr>(value);
+  if (!number)
+    return {};
+  // Enumerants are numbered as the parameter lists them.
+  if (param.kind == ParamKind::Enum)
+    return param.enumerants[number.getInt()];
+  return number.getInt();
+}
+
 //===----------------------------------------------------------------------===//
 // Layout
 //===----------------------------------------------------------------------===//

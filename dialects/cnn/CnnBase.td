@@ -162,7 +162,14 @@ def Cnn_LayerOpInterface : OpInterface<"LayerOpInterface"> {
       Makes the operation from bound arguments, after checking them and
       reporting mistakes in the user's terms. The results are the layer's.}],
       "::mlir::FailureOr<::llvm::SmallVector<::mlir::Value>>", "buildLayer",
-      (ins "::halcyon::cnn::LayerContext &":$context)>
+      (ins "::halcyon::cnn::LayerContext &":$context)>,
+    InterfaceMethod<[{
+      The argument with which buildLayer makes this operation: the attribute of
+      the parameter's name, unless the operation says otherwise. Of a parameter
+      that takes tensors, those operands. None where there is none.}],
+      "::halcyon::cnn::LayerValue", "layerArgument",
+      (ins "const ::halcyon::cnn::LayerParam &":$param), "",
+      "return ::halcyon::cnn::attributeArgument($_op, param);">
   ];
 }
 
@@ -314,9 +321,9 @@ class Cnn_TensorOp<string mnemonic, list<Trait> traits = []>
 
 /// A layer of the language with a structure of its own.
 class Cnn_Layer<string mnemonic, list<string> computeMethods,
-                list<Trait> traits = []>
+                list<Trait> traits = [], list<string> layerMethods = []>
     : Cnn_TensorOp<mnemonic, traits # [
-        DeclareOpInterfaceMethods<Cnn_LayerOpInterface>,
+        DeclareOpInterfaceMethods<Cnn_LayerOpInterface, layerMethods>,
         DeclareOpInterfaceMethods<Cnn_ComputeOpInterface, computeMethods>]>;
 
 /// Of an operation whose results depend on the shapes of its operands alone, as

@@ -209,6 +209,31 @@ static bool checkConv(LayerContext &context, StringRef layer) {
   return false;
 }
 
+/// What both kinds of convolution do not have as attributes.
+static std::optional<LayerValue> convArgument(Operation *op,
+                                              const LayerParam &param) {
+  if (param.name == "channels")
+    return sizeOf(op->getResult(0), 1);
+  if (param.name == "bias")
+    return op->getNumOperands() == 3;
+  if (param.name == "kernel")
+    return tensorOf(op->getOperand(1)).getShape().take_back(2).vec();
+  return std::nullopt;
+}
+
+LayerValue ConvOp::layerArgument(const LayerParam &param) {
+  if (std::optional<LayerValue> value = convArgument(*this, param))
+    return *value;
+  LayerValue value = attributeArgument(*this, param);
+  SmallVector<int64_t, 2> kernel = getKernel();
+  bool odd = llvm::all_of(kernel, [](int64_t k) { return k % 2 == 1; });
+  if (param.name == "pad" && getAutoPad() == AutoPad::none && odd &&
+      getPad() == ArrayRef(padNumbers(AutoPad::same, getPad(), {}, kernel,
+                                      getStride(), getDilation())))
+    return std::string("same");
+  return value;
+}
+
 FailureOr<SmallVector<Value>> ConvOp::buildLayer(LayerContext &context) {
   if (!checkConv(context, "conv"))
     return failure();
@@ -319,6 +344,12 @@ LayerSignature ConvTransposeOp::layerSignature() {
            {"dilation", ParamKind::Pair, one},
            {"groups", ParamKind::Int, int64_t(1)},
            {"bias", ParamKind::Bool, true}}};
+}
+
+LayerValue ConvTransposeOp::layerArgument(const LayerParam &param) {
+  if (std::optional<LayerValue> value = convArgument(*this, param))
+    return *value;
+  return attributeArgument(*this, param);
 }
 
 FailureOr<SmallVector<Value>>

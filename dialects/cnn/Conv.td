@@ -5,7 +5,8 @@ include "CnnBase.td"
 def Cnn_ConvOp : Cnn_Layer<"conv",
     ["getFlops", "getWindow", "takesPrologue"], [
     Cnn_PaddedOpInterface, Cnn_AffineOpInterface,
-    DeclareOpInterfaceMethods<Cnn_DifferentiableOpInterface>]> {
+    DeclareOpInterfaceMethods<Cnn_DifferentiableOpInterface>],
+    ["layerArgument"]> {
   let summary = "Convolution";
   let description = [{
     y[n, o, i, j] = bias[o] + sum over c, u, v of
@@ -34,7 +35,8 @@ def Cnn_ConvOp : Cnn_Layer<"conv",
 
 def Cnn_ConvTransposeOp : Cnn_Layer<"conv_transpose", ["getFlops", "getWindow"], [
     Cnn_AffineOpInterface,
-    DeclareOpInterfaceMethods<Cnn_DifferentiableOpInterface>]> {
+    DeclareOpInterfaceMethods<Cnn_DifferentiableOpInterface>],
+    ["layerArgument"]> {
   let summary = "Transposed convolution";
   let description = [{
     The adjoint of a convolution: each input element adds `weight`, scaled, to

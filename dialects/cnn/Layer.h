@@ -56,6 +56,10 @@ struct LayerSignature {
   std::vector<LayerParam> params; ///< in positional order
 };
 
+/// What an operation's attributes and operands say of a parameter: the attribute
+/// of its name, padding as `auto_pad` or in numbers, operands in front.
+LayerValue attributeArgument(mlir::Operation *op, const LayerParam &param);
+
 /// What the front end hands to `buildLayer`: the bound arguments, a builder,
 /// and ways to make weights and report mistakes in the user's terms.
 class LayerContext {

@@ -36,6 +36,14 @@ LayerSignature LinearOp::layerSignature() {
            {"bias", ParamKind::Bool, true}}};
 }
 
+LayerValue LinearOp::layerArgument(const LayerParam &param) {
+  if (param.name == "features")
+    return sizeOf(getResult(), 1);
+  if (param.name == "bias")
+    return bool(getBias());
+  return attributeArgument(*this, param);
+}
+
 FailureOr<SmallVector<Value>> LinearOp::buildLayer(LayerContext &context) {
   Value x = context.tensor("x");
   if (tensorOf(x).getRank() != 2)

@@ -4,7 +4,8 @@ include "CnnBase.td"
 
 def Cnn_LinearOp : Cnn_Layer<"linear", ["getFlops"],
     [Cnn_AffineOpInterface,
-     DeclareOpInterfaceMethods<Cnn_DifferentiableOpInterface>]> {
+     DeclareOpInterfaceMethods<Cnn_DifferentiableOpInterface>],
+    ["layerArgument"]> {
   let summary = "y = x * transpose(weight) + bias";
   let description = [{`x` is N x C, `weight` O x C, `bias` O.}];
   let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$weight,

@@ -135,6 +135,21 @@ LogicalResult MaxPoolOp::verify() { return verifyPool(*this); }
 double MaxPoolOp::getFlops() { return poolFlops(*this); }
 Window MaxPoolOp::getWindow() { return poolWindow(*this); }
 bool MaxPoolOp::takesPrologue() { return windowsAreApart(*this); }
+/// A stride that is left out is the kernel.
+template <typename Op>
+static LayerValue poolArgument(Op op, const LayerParam &param) {
+  if (param.name == "stride" && op.getStride() == op.getKernel())
+    return {};
+  return attributeArgument(op, param);
+}
+
+LayerValue MaxPoolOp::layerArgument(const LayerParam &param) {
+  return poolArgument(*this, param);
+}
+LayerValue AvgPoolOp::layerArgument(const LayerParam &param) {
+  return poolArgument(*this, param);
+}
+
 LayerSignature MaxPoolOp::layerSignature() { return poolSignature(); }
 FailureOr<SmallVector<Value>> MaxPoolOp::buildLayer(LayerContext &context) {
   auto args = poolArguments(context, "maxpool");

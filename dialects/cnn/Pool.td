@@ -4,7 +4,7 @@ include "CnnBase.td"
 
 class Cnn_PoolOp<string mnemonic, dag extra>
     : Cnn_Layer<mnemonic, ["getFlops", "getWindow", "takesPrologue"],
-                [Cnn_PaddedOpInterface]> {
+                [Cnn_PaddedOpInterface], ["layerArgument"]> {
   let arguments = !con((ins AnyRankedTensor:$x,
     DenseI64ArrayAttr:$kernel,
     DenseI64ArrayAttr:$stride,
