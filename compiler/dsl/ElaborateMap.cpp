@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "ElementFunctions.h"
 #include "Elaborator.h"
 
 #include "llvm/ADT/StringExtras.h"
@@ -217,20 +218,8 @@ Value Elaborator::elementHelper(StringRef name, const std::vector<Value> &args,
 #define HALCYON_FUNCTION(SPELLING, OP)                                         \
   maker.Case(SPELLING, [](OpBuilder &b, Location l, mlir::Value v) {           \
     return mlir::Value(OP::create(b, l, v));                                   \
-  })
-  HALCYON_FUNCTION("abs", math::AbsFOp);
-  HALCYON_FUNCTION("ceil", math::CeilOp);
-  HALCYON_FUNCTION("cos", math::CosOp);
-  HALCYON_FUNCTION("erf", math::ErfOp);
-  HALCYON_FUNCTION("exp", math::ExpOp);
-  HALCYON_FUNCTION("floor", math::FloorOp);
-  HALCYON_FUNCTION("log", math::LogOp);
-  HALCYON_FUNCTION("log1p", math::Log1pOp);
-  HALCYON_FUNCTION("round", math::RoundEvenOp);
-  HALCYON_FUNCTION("rsqrt", math::RsqrtOp);
-  HALCYON_FUNCTION("sin", math::SinOp);
-  HALCYON_FUNCTION("sqrt", math::SqrtOp);
-  HALCYON_FUNCTION("tanh", math::TanhOp);
+  });
+  HALCYON_ELEMENT_FUNCTIONS(HALCYON_FUNCTION)
 #undef HALCYON_FUNCTION
   return Value::scalar(maker.Default(nullptr)(builder, loc, x[0]));
 }

@@ -190,6 +190,41 @@ mlir::OwningOpRef<mlir::ModuleOp> halcyon::dsl::compileModelText(
                  context, options, errs);
 }
 
+std::vector<LibraryOp> halcyon::dsl::libraryOps() {
+  SourceMgr sources;
+  Diagnostics diags(sources, nulls());
+  std::vector<std::string> importPaths;
+  std::unique_ptr<File> library =
+      Loader(sources, diags, importPaths).loadLibrary();
+  std::vector<LibraryOp> ops;
+  for (const auto &definition : library->definitions) {
+    bool elementwise = definition->kind == Definition::Op &&
+                       !definition->isIndexed && definition->formula;
+    LibraryOp op{definition->name.text.str(), 0, {}};
+    for (const Param &param : definition->params) {
+      elementwise &= !param.isWeight;
+      if (param.defaultValue)
+        op.defaults.push_back(param.name.text.str());
+      else
+        ++op.required;
+    }
+    if (elementwise)
+      ops.push_back(std::move(op));
+  }
+  return ops;
+}
+
+std::vector<std::string>
+halcyon::dsl::builtinNames(mlir::MLIRContext &context) {
+  std::vector<std::string> names;
+  for (StringRef helper : helperNames())
+    names.push_back(helper.str());
+  for (mlir::RegisteredOperationName op : context.getRegisteredOperations())
+    if (op.hasInterface<cnn::LayerOpInterface>())
+      names.push_back(op.stripDialect().str());
+  return names;
+}
+
 mlir::LogicalResult halcyon::dsl::printModelFileAst(StringRef path,
                                                     raw_ostream &os,
                                                     raw_ostream &errs) {

@@ -44,6 +44,17 @@ compileModelText(llvm::StringRef text, llvm::StringRef name,
                  mlir::MLIRContext &context, const FrontendOptions &options,
                  llvm::raw_ostream &errs);
 
+/// An op of the library that computes one element from one of every tensor.
+struct LibraryOp {
+  std::string name;
+  size_t required; ///< parameters that have no default, tensors among them
+  std::vector<std::string> defaults; ///< names of the others
+};
+std::vector<LibraryOp> libraryOps();
+
+/// The names of layers and of functions of numbers.
+std::vector<std::string> builtinNames(mlir::MLIRContext &context);
+
 /// Parses `path` and prints it to `os` in a canonical form, which parses to
 /// the same tree again. Fails, with reports to `errs`, on a syntax error.
 mlir::LogicalResult printModelFileAst(llvm::StringRef path,

@@ -164,6 +164,7 @@ bool Driver::parseOnnx(const dsl::FrontendOptions &front) {
       onnx::importModel(options.model, context, import, errs());
   module = std::move(imported.module);
   weights = std::move(imported.weights);
+  nodes = std::move(imported.nodes);
   return static_cast<bool>(module);
 }
 

@@ -96,6 +96,7 @@ public:
   Target target;
   std::unique_ptr<WeightSource> weights;
   mlir::OwningOpRef<mlir::ModuleOp> module;
+  std::vector<std::string> nodes; ///< of an ONNX file, as messages call them
   bool printAfterAll = false;
   bool derived = false, single = false; ///< as PipelineOptions has them
   bool train = false; ///< parse how the model is trained, too

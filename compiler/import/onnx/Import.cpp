@@ -530,8 +530,13 @@ Imported importModel(StringRef path, MLIRContext &context,
       return success();
     });
     if (importer.run() && importer.errors.empty() &&
-        succeeded(verify(importer.module.get())))
-      return {std::move(importer.module), std::move(importer.weights)};
+        succeeded(verify(importer.module.get()))) {
+      std::vector<std::string> nodes;
+      for (const Node &node : model->graph.nodes)
+        nodes.push_back(importer.describe(node));
+      return {std::move(importer.module), std::move(importer.weights),
+              std::move(nodes)};
+    }
     mixed = open ? importer.mixed : mixed;
     // What an open batch makes wrong may be right with its number.
     if (open && (isFixed || importer.errors.empty()))

@@ -24,6 +24,9 @@ struct ImportOptions {
 struct Imported {
   mlir::OwningOpRef<mlir::ModuleOp> module;
   std::unique_ptr<WeightSource> weights;
+  /// What messages call each node; the line of an operation's location counts
+  /// them from 1.
+  std::vector<std::string> nodes;
 };
 
 /// Reads a file and imports its graph. Null after lines that say what is

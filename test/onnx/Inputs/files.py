@@ -12,8 +12,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 
-def port(name, shape=("N", 3, 8, 8)):
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+def port(name, shape=("N", 3, 8, 8), elements=TensorProto.FLOAT):
+    return helper.make_tensor_value_info(name, elements, shape)
 
 
 def model(nodes, initializers=(), inputs=None, outputs=None, opset=20):
@@ -107,6 +107,9 @@ KINDS = {
     "bomb": bomb,
     "unsupported": lambda: model([helper.make_node("Foo", ["x"], ["a"], "one"), helper.make_node("Relu", ["a"], ["b"]),
                                   helper.make_node("Bar", ["b"], ["y"], "two")]),
+    "wordless": lambda: model([helper.make_node("Tan", ["x"], ["a"], "tangent"), helper.make_node("Relu", ["a"], ["b"]),
+                               helper.make_node("Cast", ["b"], ["y"], "whole", to=TensorProto.INT32)],
+                              outputs=[port("y", ("N", 3, 8, 8), TensorProto.INT32)]),
     "window": lambda: model([helper.make_node("MaxPool", ["x"], ["y"], "pool", kernel_shape=[2 ** 40, 1])]),
     "large": lambda: model([helper.make_node("ConstantOfShape", ["s"], ["c"], "fill"),
                             helper.make_node("Add", ["x", "c"], ["y"], "add")],

@@ -2,6 +2,8 @@
 
 #include "compiler/import/onnx/Graph.h"
 
+#include <cmath>
+
 using namespace mlir;
 using namespace halcyon;
 using namespace halcyon::onnx;
@@ -81,6 +83,9 @@ static LogicalResult importBatchNorm(NodeContext &node) {
   for (unsigned i = 1; i < 5; ++i)
     known &= node.in(i).isKnown() && node.in(i).type == DataType::F32;
   double eps = node.number("epsilon", 1e-5);
+  // The other share of the two; of 0.9 it is 0.1, not 0.09999999999999998.
+  double momentum =
+      std::round((1 - node.number("momentum", 0.9)) * 1e12) / 1e12;
   if (known) {
     mlir::Value input = node.value(x, asMaps(x.shape));
     mlir::Value weights[4];
@@ -92,7 +97,7 @@ static LogicalResult importBatchNorm(NodeContext &node) {
     mlir::Value norm = cnn::BatchNormOp::create(
         node.builder(), node.loc(), input, weights[0], weights[1], weights[2],
         weights[3], node.builder().getF64FloatAttr(eps),
-        node.builder().getF64FloatAttr(1 - node.number("momentum", 0.9)));
+        node.builder().getF64FloatAttr(momentum));
     return node.set(node.made(norm, x.type, node.in(0).shape));
   }
   SmallVector<Tensor> operands = {x};
