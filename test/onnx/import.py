@@ -7,6 +7,7 @@
 
 import importlib.util
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,10 @@ import cases
 SHAPES = {"ch_PP-OCRv4_det_infer": "x=1,3,320,320", "ch_ppocr_mobile_v2.0_cls_infer": "x=1,3,48,192"}
 
 
+# The one on the path, as lit has it, or the one that was built.
+HALCYON = shutil.which("halcyon") or pathlib.Path(__file__).resolve().parents[2] / "build" / "bin" / "halcyon"
+
+
 def run(*words):
     subprocess.run([str(word) for word in words], check=True)
 
@@ -29,9 +34,9 @@ def compare(folder, source, *options):
     order of sums, which follows from how operations are grouped to kernels."""
     folder.mkdir(parents=True, exist_ok=True)
     text, weights = folder / "imported.cnn", folder / "imported.safetensors"
-    run("halcyon", "import", source, *options, "-o", text)
-    run("halcyon", "compile", source, *options, "-o", folder / "direct")
-    run("halcyon", "compile", text, "--weights", weights, "-o", folder / "imported")
+    run(HALCYON, "import", source, *options, "-o", text)
+    run(HALCYON, "compile", source, *options, "-o", folder / "direct")
+    run(HALCYON, "compile", text, "--weights", weights, "-o", folder / "imported")
     given = dict(option.split("=") for option in options if "=" in option)
     random, results = np.random.default_rng(1), []
     graph = onnx.load(source, load_external_data=False).graph
@@ -76,7 +81,7 @@ def main():
     folder, model, *options = pathlib.Path(sys.argv[1]), sys.argv[2], *sys.argv[3:]
     folder.mkdir(parents=True, exist_ok=True)
     source = folder / "source.onnx"
-    run("halcyon", "emit", model, *options, "--for=onnx", "-o", source)
+    run(HALCYON, "emit", model, *options, "--for=onnx", "-o", source)
     if not compare(folder, source):
         sys.exit("the programs write different values")
     print("same")
