@@ -7,28 +7,56 @@ using namespace mlir;
 
 namespace halcyon::cnn {
 
+LogicalResult SuppressOp::inferReturnTypes(MLIRContext *,
+                                           std::optional<Location>,
+                                           Adaptor adaptor,
+                                           SmallVectorImpl<Type> &types) {
+  auto candidates = tensorOf(adaptor.getCandidates());
+  types.push_back(RankedTensorType::get(candidates.getShape(),
+                                        candidates.getElementType()));
+  return success();
+}
+
 double SuppressOp::getFlops() {
-  ArrayRef<int64_t> shape = tensorOf(getResult()).getShape();
-  return 8.0 * shape[0] * shape[1] * shape[1];
+  double count = tensorOf(getResult()).getShape().back();
+  return 8.0 * count * count;
+}
+
+static bool fits(RankedTensorType boxes, RankedTensorType candidates,
+                 RankedTensorType threshold) {
+  return boxes.getRank() == 3 && boxes.getDimSize(2) == 4 &&
+         candidates.getShape() == boxes.getShape().drop_back() &&
+         threshold.getShape() == ArrayRef<int64_t>{1} &&
+         boxes.getElementType() == candidates.getElementType() &&
+         boxes.getElementType() == threshold.getElementType();
 }
 
 LogicalResult SuppressOp::verify() {
-  auto boxes = cast<RankedTensorType>(getBoxes().getType());
-  auto candidates = cast<RankedTensorType>(getCandidates().getType());
-  auto result = cast<RankedTensorType>(getType());
-  bool fits = boxes.hasStaticShape() && boxes.getRank() == 3 &&
-              boxes.getDimSize(2) == 4 &&
-              candidates.getShape() == boxes.getShape().drop_back() &&
-              result.getShape() == candidates.getShape() &&
-              cast<RankedTensorType>(getThreshold().getType()).getShape() ==
-                  ArrayRef<int64_t>{1};
-  for (Value operand : getOperands())
-    fits &= cast<RankedTensorType>(operand.getType()).getElementType() ==
-            result.getElementType();
-  if (!fits)
+  if (!fits(tensorOf(getBoxes()), tensorOf(getCandidates()),
+            tensorOf(getThreshold())))
     return emitOpError("has boxes G x n x 4, candidates G x n, one threshold, "
-                       "and a result G x n, all of one element type");
+                       "all of one element type");
   return success();
+}
+
+LayerSignature SuppressOp::layerSignature() {
+  return {{{"boxes", ParamKind::Tensor},
+           {"candidates", ParamKind::Tensor},
+           {"threshold", ParamKind::Tensor}}};
+}
+
+FailureOr<SmallVector<Value>> SuppressOp::buildLayer(LayerContext &context) {
+  Value boxes = context.tensor("boxes"),
+        candidates = context.tensor("candidates"),
+        threshold = context.tensor("threshold");
+  if (!fits(tensorOf(boxes), tensorOf(candidates), tensorOf(threshold)))
+    return context.error(
+        "boxes",
+        "'suppress' takes boxes N x n x 4, candidates N x n and one "
+        "threshold, and " +
+            context.describe(boxes) + ", " + context.describe(candidates));
+  return SmallVector<Value>{SuppressOp::create(
+      context.builder, context.loc, boxes, candidates, threshold)};
 }
 
 } // namespace halcyon::cnn

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+import detect
 from graph import Value
 
 
@@ -321,3 +322,32 @@ def library(grid):
     add("prelu", "prelu", maps, lambda g, x: [
         np.where(x >= 0, x, x * weight(g, "prelu_1.weight", 18)[:, None, None])])
     add("prelu_one", "prelu(1)", maps, lambda g, x: [np.where(x >= 0, x, x * weight(g, "prelu_1.weight", 1))])
+
+
+def detection(grid):
+    def add(name, body, shapes, reference, **options):
+        grid.add(f"detect_{name}", body, shapes, lambda g, *inputs: tuple(
+            Value(g, "", np.ascontiguousarray(result, np.float32)) for result in reference(*(x.array for x in inputs))),
+            **options)
+
+    anchors, sizes = [(10, 13), (16, 30), (33, 23)], [(24, 24), (34, 17)]
+
+    def joined(x, y):
+        return [np.concatenate(parts, 1) for parts in zip(detect.yolo(x, anchors, 8), detect.yolo(y, anchors, 16))]
+
+    add("yolo", f"return yolo_boxes(x, {anchors}, 8), yolo_scores(x, {anchors})", (24, 4, 5),
+        lambda x: detect.yolo(x, anchors, 8))
+    add("anchors", f"return clip_boxes(decode_boxes(box_rows(x, 4), anchor_boxes(x, {sizes}, 16), (0.1, 0.1, 0.2, 0.2)), 48, 64)",
+        (8, 3, 4), lambda x: [detect.clip(detect.decode(
+            detect.rows(x, 4), detect.anchor_boxes(3, 4, sizes, 16), (0.1, 0.1, 0.2, 0.2)), 48, 64)])
+    for count, candidates, threshold, least in ((10, 40, 0.5, 0.2), (30, 30, 0.3, 0.05), (5, 400, 0.2, 0.6)):
+        add("classes", f"""b = join_boxes([yolo_boxes(x, {anchors}, 8), yolo_boxes(y, {anchors}, 16)])
+            s = join_boxes([yolo_scores(x, {anchors}), yolo_scores(y, {anchors})])
+            return detect(b, s, {count}, {candidates}, {threshold}, {least})""", [(24, 4, 5), (24, 2, 3)],
+            lambda x, y, a=(count, candidates, threshold, least): detect.detect(*joined(x, y), *a))
+    for count, candidates, threshold, least, size in ((10, 40, 0.5, -9, -1), (40, 40, 0.4, 0.3, 12)):
+        add("proposals", f"""b = decode_boxes(box_rows(x, 4), anchor_boxes(x, {anchors}, 8))
+            return proposals(b, anchor_scores(y), {count}, {candidates}, {threshold}, {least}, {size})""",
+            [(12, 5, 6), (3, 5, 6)],
+            lambda x, y, a=(count, candidates, threshold, least, size): detect.proposals(
+                detect.decode(detect.rows(x, 4), detect.anchor_boxes(5, 6, anchors, 8)), detect.rows(y, 1)[:, :, 0], *a))

@@ -549,7 +549,8 @@ def chains(grid):
 def cases(match=lambda name: True, bf16=False):
     grid = Grid()
     for group in (convolutions, transposed, pools, elementwise, dense, resampling, chains,
-                  indexed.operations, indexed.losses, indexed.library):
+                  indexed.operations, indexed.losses, indexed.library,
+                  indexed.detection):
         group(grid)
     yield from grid.cases(match, bf16)
 

@@ -3,8 +3,9 @@
 
     networks.py resnet50 --out DIR [--seed 1] [--shape N,C,H,W]
 
-writes resnet50.onnx, .safetensors, .input.npy and .expected.npy. Every network is spelled
-out here a second time, node by node, so that agreement with examples/*.cnn means something.
+writes resnet50.onnx, .safetensors, .input.npy and .expected.npy; of several inputs or
+outputs .input.safetensors and .expected.safetensors. Every network is spelled out here a
+second time, node by node, so that agreement with examples/*.cnn means something.
 Batch norms stay in the ONNX file: ONNX Runtime folds them itself.
 """
 
@@ -16,6 +17,7 @@ import numpy as np
 import onnx
 
 from architectures import ARCHITECTURES
+from detectors import DETECTORS
 from graph import Graph, session, write_safetensors
 
 
@@ -262,6 +264,26 @@ def unet(g, x):
     return g.conv(x, "conv_1", 2, 1, bias=True)
 
 
+def siamese(g, left, right):
+    shared = {}
+
+    def conv(x, path, channels):
+        if path not in shared:
+            shared[path] = [g.weight(f"{path}.weight", g.random.normal(0, 0.2, (channels, x.channels, 5, 5))),
+                            g.weight(f"{path}.bias", g.random.normal(0, 0.1, channels))]
+        return g.maxpool(g.relu(g.node("Conv", [x, *shared[path]], kernel_shape=[5, 5])), 2)
+
+    def tower(x):
+        x = g.flatten(conv(conv(x, "encoder.conv_1", 16), "encoder.conv_2", 32))
+        if "linear" not in shared:
+            shared["linear"] = [g.weight("encoder.linear_1.weight", g.random.normal(0, 0.05, (32, x.array.shape[1]))),
+                                g.weight("encoder.linear_1.bias", g.random.normal(0, 0.1, 32))]
+        return g.node("Gemm", [x, *shared["linear"]], transB=1)
+
+    apart = g.node("Sub", [tower(left), tower(right)]) + g.constant(np.float32(1e-6))
+    return g.node("ReduceL2", [apart, g.constant(np.array([1], np.int64))])
+
+
 # Name: how it is built, the usual input, published count of trained parameters.
 NETWORKS = {
     "lenet": (lenet, (1, 28, 28), None),
@@ -277,7 +299,8 @@ NETWORKS = {
     "inception_v3": (inception_v3, (3, 299, 299), 23834568),
     "efficientnet_b0": (efficientnet_b0, (3, 224, 224), 5288548),
     "unet": (unet, (3, 256, 256), None),
-} | ARCHITECTURES
+    "siamese": (siamese, ((1, 28, 28), (1, 28, 28)), None),
+} | ARCHITECTURES | DETECTORS
 
 
 SAMPLES = 6
@@ -295,13 +318,38 @@ def picture(random, shape):
 
 
 def build(name, seed=1, size=None):
-    """The network's graph; `size` is (channels, height, width)."""
+    """The network's graph; `size` is (channels, height, width), of each of several inputs."""
     make, usual, _ = NETWORKS[name]
+    sizes = shapes(size or usual)
     graph = Graph(name, seed)
     # Statistics of one picture alone would make every other an outlier, and noise grow with depth.
-    sample = picture(np.random.default_rng(seed + 1000), (SAMPLES, *(size or usual)))
-    graph.output(make(graph, graph.input("image", sample)), "output")
+    inputs = [graph.input(port, picture(np.random.default_rng(seed + 1000 + at), (SAMPLES, *shape)))
+              for at, (port, shape) in enumerate(zip(["image"] if len(sizes) == 1 else ["left", "right"], sizes))]
+    made = make(graph, *inputs)
+    # Of what detectors compute, the graph has the maps; `finish` makes the results of them.
+    values, graph.finish = made if isinstance(made, tuple) else ([made], None)
+    for index, value in enumerate(values):
+        graph.output(value, f"output_{index}" if index else "output")
     return graph
+
+
+def shapes(usual):
+    return usual if isinstance(usual[0], tuple) else (usual,)
+
+
+def sample(graph, draw, batch, model=None, size=None):
+    """Pictures for a network, and what comes out of them, both by their names."""
+    given = {value.name: picture(draw, (batch, *(size or value.array.shape[1:]))) for value in graph.inputs}
+    results = session(model or graph.model()).run(None, given)
+    return given, graph.finish(*results) if graph.finish else {"output": results[0]}
+
+
+def write(path, tensors):
+    """One as .npy, several as .safetensors."""
+    if len(tensors) == 1:
+        np.save(f"{path}.npy", *tensors.values())
+    else:
+        write_safetensors(f"{path}.safetensors", tensors)
 
 
 def main():
@@ -315,18 +363,20 @@ def main():
     wrong = False
     for name in list(NETWORKS) if "all" in args.name else args.name:
         _, usual, published = NETWORKS[name]
-        shape = tuple(map(int, args.shape.split(","))) if args.shape else (1, *usual)
-        graph = build(name, args.seed, shape[1:])
+        batch, *size = map(int, args.shape.split(",")) if args.shape else (1,)
+        size = tuple(size)
+        graph = build(name, args.seed, size or None)
         model = graph.model()
         onnx.save(model, args.out / f"{name}.onnx")
         del model
         write_safetensors(args.out / f"{name}.safetensors", graph.weights)
-        image = picture(np.random.default_rng(args.seed + 2000), shape)
-        (expected,) = session(str(args.out / f"{name}.onnx")).run(None, {"image": image})
-        np.save(args.out / f"{name}.input.npy", image)
-        np.save(args.out / f"{name}.expected.npy", expected)
+        given, results = sample(graph, np.random.default_rng(args.seed + 2000), batch, str(args.out / f"{name}.onnx"),
+                                size)
+        write(args.out / f"{name}.input", given)
+        write(args.out / f"{name}.expected", results)
+        expected = next(iter(results.values()))
         count = f"{graph.parameters:,} parameters"
-        if published and graph.parameters != published and shape[1:] == usual:
+        if published and graph.parameters != published and not size:
             count, wrong = f"{count}, not the published {published:,}", True
         print(f"{name:16s} {count}; output {'x'.join(map(str, expected.shape))}, "
               f"mean {expected.mean():.3g}, deviation {expected.std():.3g}, largest {abs(expected).max():.3g}",

@@ -92,7 +92,7 @@ static LogicalResult importNonMaxSuppression(NodeContext &node) {
   if (node.failed() || !b || !c || !t)
     return failure();
   mlir::Value kept = cnn::SuppressOp::create(
-      node.builder(), node.loc(), c.getType(), b, c, t);
+      node.builder(), node.loc(), b, c, t);
   // Of those the first so many of a class.
   Tensor mask = node.compute(
       DataType::Bool, {groups, size},

@@ -1,0 +1,20 @@
+// RUN: halcyon-opt %s -split-input-file -verify-diagnostics | halcyon-opt -split-input-file | FileCheck %s
+
+// CHECK-LABEL: cnn.model @boxes
+cnn.model @boxes {
+  %b = cnn.input "b" : tensor<?x9x4xf32>
+  %s = cnn.input "s" : tensor<?x9xf32>
+  %t = cnn.weight "t" : tensor<1xf32>
+  // CHECK: cnn.suppress %{{.*}}, %{{.*}}, %{{.*}} : (tensor<?x9x4xf32>, tensor<?x9xf32>, tensor<1xf32>) -> tensor<?x9xf32>
+  %1 = cnn.suppress %b, %s, %t : (tensor<?x9x4xf32>, tensor<?x9xf32>, tensor<1xf32>) -> tensor<?x9xf32>
+}
+
+// -----
+
+cnn.model @fewer {
+  %b = cnn.input "b" : tensor<?x9x4xf32>
+  %s = cnn.input "s" : tensor<?x8xf32>
+  %t = cnn.weight "t" : tensor<1xf32>
+  // expected-error @below {{has boxes G x n x 4, candidates G x n, one threshold}}
+  %1 = cnn.suppress %b, %s, %t : (tensor<?x9x4xf32>, tensor<?x8xf32>, tensor<1xf32>) -> tensor<?x8xf32>
+}
