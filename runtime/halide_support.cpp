@@ -36,8 +36,7 @@ void halide_free(void *UserContext, void *Memory) {
 
 void halide_print(void *UserContext, const char *Text) {
   halcyon_session &S = *contextOf(UserContext).Session;
-  if (S.Print)
-    S.Print(S.PrintSelf, Text);
+  say(S.Logger, HALCYON_LOG_INFO, Text);
 }
 
 /// The first message of a run is kept; the kernel's result says that it failed.

@@ -16,6 +16,8 @@ using namespace halcyon;
 // Programs
 //===----------------------------------------------------------------------===//
 
+uint32_t halcyon_abi_version(void) { return HALCYON_ABI_VERSION; }
+
 const char *halcyon_status_text(halcyon_status Status) {
   switch (Status) {
   case HALCYON_OK:
@@ -42,23 +44,23 @@ const char *halcyon_status_text(halcyon_status Status) {
   return "unknown status";
 }
 
-static int32_t findPort(const halcyon_program *Program,
-                        const halcyon_port *Ports, uint32_t Count,
-                        const char *Name) {
+int32_t halcyon::findPort(const halcyon_program &Program,
+                          const halcyon_port *Ports, uint32_t Count,
+                          const char *Name) {
   for (uint32_t I = 0; I != Count; ++I)
-    if (strcmp(Program->strings + Ports[I].name, Name) == 0)
+    if (strcmp(Program.strings + Ports[I].name, Name) == 0)
       return int32_t(I);
   return -1;
 }
 
 int32_t halcyon_program_find_input(const halcyon_program *Program,
                                    const char *Name) {
-  return findPort(Program, Program->inputs, Program->num_inputs, Name);
+  return findPort(*Program, Program->inputs, Program->num_inputs, Name);
 }
 
 int32_t halcyon_program_find_output(const halcyon_program *Program,
                                     const char *Name) {
-  return findPort(Program, Program->outputs, Program->num_outputs, Name);
+  return findPort(*Program, Program->outputs, Program->num_outputs, Name);
 }
 
 uint64_t halcyon_port_bytes(const halcyon_port *Port, uint64_t Batch) {
@@ -139,6 +141,8 @@ static bool makeTables(halcyon_session &S) {
          make(S.Memory, S.FirstArgument, P.num_calls) &&
          make(S.Memory, S.Inputs, P.num_inputs) &&
          make(S.Memory, S.Outputs, P.num_outputs) &&
+         make(S.Memory, S.OwnOutputs, P.num_outputs) &&
+         make(S.Memory, S.OwnBytes, P.num_outputs) &&
          make(S.Memory, S.Times, P.functions[0].num_calls) &&
          make(S.Memory, S.Contexts, S.NumThreads);
 }
@@ -224,8 +228,7 @@ static halcyon_status setUp(halcyon_session &S, const halcyon_options &Options,
     Error = S.Error;
     return Error.status;
   }
-  if (!S.Pool.start(S.Memory, S.Contexts, S.NumThreads, Options.spin_us,
-                    Options.flags))
+  if (!S.Pool.start(S.Memory, S.Contexts, S.NumThreads, Options))
     return fail(Error, HALCYON_NO_THREADS,
                 "the system refused to start %u threads", S.NumThreads);
   return HALCYON_OK;
@@ -252,6 +255,10 @@ halcyon_status halcyon_session_create(const halcyon_program *Program,
 
   if (!Options)
     Options = &Defaults;
+  if (Options->abi_version && Options->abi_version != HALCYON_ABI_VERSION)
+    return fail(E, HALCYON_BAD_ARGUMENT,
+                "options of interface version %u, this library has %d",
+                Options->abi_version, HALCYON_ABI_VERSION);
   if (!Options->allocator.allocate != !Options->allocator.release)
     return fail(E, HALCYON_BAD_ARGUMENT,
                 "an allocator needs both of its functions");
@@ -263,12 +270,17 @@ halcyon_status halcyon_session_create(const halcyon_program *Program,
   auto *S = new (Room) halcyon_session;
   S->Program = Program;
   S->Memory = Memory;
-  S->Print = Options->print;
-  S->PrintSelf = Options->print_self;
+  S->Logger = Options->logger;
   if (halcyon_status Status = setUp(*S, *Options, E)) {
+    say(S->Logger, HALCYON_LOG_ERROR, E.text);
     halcyon_session_destroy(S);
     return Status;
   }
+  char Line[200];
+  snprintf(Line, sizeof(Line), "%s: %u threads, %.1f MB of weights%s",
+           Program->name, S->NumThreads, double(Program->weight_bytes) / 1e6,
+           S->PlacedWeights.isCopy() ? " in huge pages" : "");
+  say(S->Logger, HALCYON_LOG_INFO, Line);
   *Session = S;
   return HALCYON_OK;
 }
@@ -290,6 +302,10 @@ void halcyon_session_destroy(halcyon_session *Session) {
   unmake(Memory, S.FirstArgument, P.num_calls);
   unmake(Memory, S.Inputs, P.num_inputs);
   unmake(Memory, S.Outputs, P.num_outputs);
+  for (uint32_t I = 0; S.OwnOutputs && S.OwnBytes && I != P.num_outputs; ++I)
+    Memory.release(S.OwnOutputs[I], S.OwnBytes[I]);
+  unmake(Memory, S.OwnOutputs, P.num_outputs);
+  unmake(Memory, S.OwnBytes, P.num_outputs);
   unmake(Memory, S.Times, P.functions[0].num_calls);
   unmake(Memory, S.Contexts, S.NumThreads);
   Memory.release(S.Arena, S.ArenaBytes);
@@ -297,126 +313,6 @@ void halcyon_session_destroy(halcyon_session *Session) {
   S.WeightsFile.close();
   S.~halcyon_session();
   Memory.release(Session, sizeof(halcyon_session));
-}
-
-//===----------------------------------------------------------------------===//
-// Batch and bindings
-//===----------------------------------------------------------------------===//
-
-namespace {
-/// Keeps a second thread out of a session.
-class Guard {
-public:
-  explicit Guard(halcyon_session *S) : S(S), Free(!S->Entered.exchange(true)) {}
-  ~Guard() {
-    if (Free)
-      S->Entered.store(false);
-  }
-  explicit operator bool() const { return Free; }
-
-private:
-  halcyon_session *S;
-  bool Free;
-};
-} // namespace
-
-/// Kernels count elements in 32 bits.
-static bool fits(const halcyon_view &View, uint32_t Batch) {
-  int64_t Last = 0;
-  for (unsigned D = 0; D != View.rank; ++D) {
-    int64_t Extent = View.dims[D].extent == HALCYON_BATCH ? int64_t(Batch)
-                                                          : View.dims[D].extent;
-    if (Extent > 0)
-      Last += (Extent - 1) * llabs(View.dims[D].stride);
-    if (Last > INT32_MAX)
-      return false;
-  }
-  return true;
-}
-
-halcyon_status halcyon_session_set_batch(halcyon_session *S, uint32_t Batch) {
-  Guard Entry(S);
-  if (!Entry)
-    return HALCYON_BUSY;
-  if (Batch == S->Batch)
-    return HALCYON_OK;
-  const halcyon_program &P = *S->Program;
-  if (Batch == 0 || Batch > INT32_MAX)
-    return fail(S->Error, HALCYON_BAD_ARGUMENT,
-                "a batch of %u images is not possible", Batch);
-  if (P.only_batch && Batch != P.only_batch)
-    return fail(S->Error, HALCYON_BAD_ARGUMENT,
-                "the program computes a batch of %u, not of %u", P.only_batch,
-                Batch);
-  for (uint32_t I = 0; I != P.num_views; ++I)
-    if (!S->OfImage[I] && !fits(P.views[I], Batch))
-      return fail(
-          S->Error, HALCYON_BAD_ARGUMENT,
-          "a batch of %u images is too large: a tensor exceeds 2^31 elements",
-          Batch);
-
-  uint64_t Bytes;
-  if (__builtin_mul_overflow(P.arena_bytes, uint64_t(Batch), &Bytes) ||
-      __builtin_add_overflow(Bytes, P.fixed_bytes, &Bytes))
-    Bytes = UINT64_MAX;
-  if (Bytes > S->ArenaBytes) {
-    size_t Alignment =
-        P.alignment > BlockAlignment ? P.alignment : BlockAlignment;
-    auto *Arena = static_cast<uint8_t *>(S->Memory.allocate(Bytes, Alignment));
-    if (!Arena)
-      return fail(S->Error, HALCYON_NO_MEMORY,
-                  "out of memory: a batch of %u images needs %.1f MB", Batch,
-                  double(Bytes) / 1e6);
-    S->Memory.release(S->Arena, S->ArenaBytes);
-    S->Arena = Arena;
-    S->ArenaBytes = Bytes;
-  }
-  S->Batch = Batch;
-  for (uint32_t I = 0; I != P.num_views; ++I) {
-    const halcyon_view &View = P.views[I];
-    uint32_t Images = S->OfImage[I] ? 1 : Batch;
-    if (View.space == HALCYON_ARENA)
-      S->Buffers[I].host = S->Arena + Images * View.slot + View.offset;
-    for (unsigned D = 0; D != View.rank; ++D)
-      if (View.dims[D].extent == HALCYON_BATCH)
-        S->Buffers[I].dim[D].extent = int32_t(Images);
-  }
-  return HALCYON_OK;
-}
-
-static halcyon_status bind(halcyon_session *S, halcyon_space Space,
-                           uint32_t Index, uint32_t Count, void *Data) {
-  if (Index >= Count)
-    return fail(S->Error, HALCYON_BAD_ARGUMENT, "no %s %u: the program has %u",
-                Space == HALCYON_INPUT ? "input" : "output", Index, Count);
-  const halcyon_program &P = *S->Program;
-  for (uint32_t I = 0; I != P.num_views; ++I) {
-    const halcyon_view &View = P.views[I];
-    if (View.space == Space && View.index == Index && !S->OfImage[I])
-      S->Buffers[I].host = static_cast<uint8_t *>(Data) + View.offset;
-  }
-  if (Space == HALCYON_INPUT)
-    S->Inputs[Index] = Data;
-  else
-    S->Outputs[Index] = Data;
-  return HALCYON_OK;
-}
-
-halcyon_status halcyon_session_bind_input(halcyon_session *S, uint32_t Index,
-                                          const void *Data) {
-  Guard Entry(S);
-  if (!Entry)
-    return HALCYON_BUSY;
-  return bind(S, HALCYON_INPUT, Index, S->Program->num_inputs,
-              const_cast<void *>(Data));
-}
-
-halcyon_status halcyon_session_bind_output(halcyon_session *S, uint32_t Index,
-                                           void *Data) {
-  Guard Entry(S);
-  if (!Entry)
-    return HALCYON_BUSY;
-  return bind(S, HALCYON_OUTPUT, Index, S->Program->num_outputs, Data);
 }
 
 //===----------------------------------------------------------------------===//
@@ -474,11 +370,12 @@ halcyon_status halcyon_session_run(halcyon_session *S) {
     if (!S->Inputs[I])
       return fail(S->Error, HALCYON_UNBOUND, "input %s has no memory",
                   P.strings + P.inputs[I].name);
-  for (uint32_t I = 0; I != P.num_outputs; ++I)
-    if (!S->Outputs[I])
-      return fail(S->Error, HALCYON_UNBOUND, "output %s has no memory",
-                  P.strings + P.outputs[I].name);
-  return runFunction(*S, P.functions[0], S->Profiling);
+  if (halcyon_status Status = bindOwnOutputs(*S))
+    return Status;
+  halcyon_status Status = runFunction(*S, P.functions[0], S->Profiling);
+  if (Status)
+    say(S->Logger, HALCYON_LOG_ERROR, S->Error.text);
+  return Status;
 }
 
 /// Above this, scratch is given back after a picture: pictures differ in size.

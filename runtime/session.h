@@ -18,6 +18,13 @@ struct CallTime {
   uint64_t MinNs = 0;
 };
 
+/// Says a line to the caller's logger, if there is one.
+inline void say(const halcyon_logger &Logger, halcyon_log_level Level,
+                const char *Text) {
+  if (Logger.log)
+    Logger.log(Logger.self, Level, Text);
+}
+
 } // namespace halcyon
 
 /// Every view has its buffer descriptor, and every call its argument list, for
@@ -39,6 +46,8 @@ struct halcyon_session {
   uint64_t *FirstArgument = nullptr; ///< per call
   const void **Inputs = nullptr;
   void **Outputs = nullptr;
+  void **OwnOutputs = nullptr; ///< memory of outputs that nobody bound
+  uint64_t *OwnBytes = nullptr;
   halcyon::CallTime *Times = nullptr; ///< per call of function 0
   bool Profiling = false;
 
@@ -47,8 +56,7 @@ struct halcyon_session {
   void *UserContext = nullptr; ///< what args[0] of every kernel points to
   halcyon::ThreadPool Pool;
 
-  void (*Print)(void *, const char *) = nullptr;
-  void *PrintSelf = nullptr;
+  halcyon_logger Logger = {};
 
   std::atomic<bool> Entered{false};
   std::atomic<bool> KernelSpoke{
@@ -56,5 +64,31 @@ struct halcyon_session {
   halcyon_error Error = {};
   char KernelText[200] = {};
 };
+
+namespace halcyon {
+
+/// The index of the port of this name, or -1.
+int32_t findPort(const halcyon_program &Program, const halcyon_port *Ports,
+                 uint32_t Count, const char *Name);
+
+/// Gives outputs that nobody bound memory of the session's.
+halcyon_status bindOwnOutputs(halcyon_session &Session);
+
+/// Keeps a second thread out of a session.
+class Guard {
+public:
+  explicit Guard(halcyon_session *S) : S(S), Free(!S->Entered.exchange(true)) {}
+  ~Guard() {
+    if (Free)
+      S->Entered.store(false);
+  }
+  explicit operator bool() const { return Free; }
+
+private:
+  halcyon_session *S;
+  bool Free;
+};
+
+} // namespace halcyon
 
 #endif // HALCYON_RUNTIME_SESSION_H

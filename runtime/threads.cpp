@@ -52,7 +52,9 @@ static uint64_t nowNs() {
 static std::atomic<unsigned> NextCpu{0};
 
 bool ThreadPool::start(const Allocator &Memory, ThreadContext *Contexts,
-                       unsigned Threads, unsigned SpinUs, unsigned Flags) {
+                       unsigned Threads, const halcyon_options &Options) {
+  const unsigned SpinUs = Options.spin_us, Flags = Options.flags;
+  Callers = Options.thread_pool;
   Ranges = static_cast<Range *>(
       Memory.allocate(sizeof(Range) * Threads, alignof(Range)));
   if (!Ranges)
@@ -65,7 +67,7 @@ bool ThreadPool::start(const Allocator &Memory, ThreadContext *Contexts,
   // With more threads than CPUs, one that polls keeps another from working.
   SpinNs = Threads <= NumCpus ? uint64_t(SpinUs ? SpinUs : 100) * 1000 : 0;
 
-  bool Pin = !(Flags & HALCYON_NO_PINNING) && Threads > 1 && Threads <= NumCpus;
+  bool Pin = !Callers.run && !(Flags & HALCYON_NO_PINNING) && Threads > 1 && Threads <= NumCpus;
   if (Pin) {
     int CallerCpu = sched_getcpu();
     // Where there is room for others, the system has chosen a free core.
@@ -89,7 +91,7 @@ bool ThreadPool::start(const Allocator &Memory, ThreadContext *Contexts,
     if (Pin && I > 0)
       Worker.Cpu = Cpus[(First + I - 1) % NumCpus];
   }
-  for (Started = 1; Started != Threads; ++Started)
+  for (Started = 1; !Callers.run && Started != Threads; ++Started)
     if (!startWorker(Ranges[Started]))
       return false;
   return true;
@@ -194,7 +196,7 @@ void ThreadPool::wakeSleepers(unsigned First, unsigned Last) {
 }
 
 void ThreadPool::wake() {
-  if (NumThreads == 1 || SpinNs == 0)
+  if (NumThreads == 1 || SpinNs == 0 || Callers.run)
     return;
   Active.store(true, std::memory_order_relaxed);
   wakeSleepers(1, NumThreads);
@@ -241,6 +243,17 @@ void ThreadPool::participate(ThreadContext &Context) {
     futexWake(&Pending);
 }
 
+/// A job of the caller's pool: it may meet none of its own indices any more, as
+/// others take from all ranges.
+void ThreadPool::takePart(void *Pool, uint32_t Index) {
+  auto &Self = *static_cast<ThreadPool *>(Pool);
+  ThreadContext &Context = *Self.Ranges[Index].Context;
+  const bool InLoop = Context.InLoop;
+  Context.InLoop = true;
+  Self.participate(Context);
+  Context.InLoop = InLoop;
+}
+
 void ThreadPool::waitForPending() {
   uint64_t Since = 0;
   for (unsigned Polls = 1; Pending.load(std::memory_order_acquire); ++Polls) {
@@ -285,8 +298,12 @@ int ThreadPool::run(ThreadContext &Context, LoopBody LoopBody, int LoopMin,
   for (unsigned I = Parts; I-- != 0;)
     Ranges[I].Indices.store(pack(Bound(I), Bound(I + 1)),
                             std::memory_order_release);
-  wakeSleepers(1, Parts);
-  participate(Context);
+  if (Callers.run) {
+    Callers.run(Callers.self, Parts, takePart, this);
+  } else {
+    wakeSleepers(1, Parts);
+    participate(Context);
+  }
   waitForPending();
   Context.InLoop = false;
   return Error.load(std::memory_order_relaxed);

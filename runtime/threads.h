@@ -13,6 +13,9 @@
 // A thread that comes late, holding an old value of a range, either fails its
 // compare-and-swap or takes a valid part of the loop that is there now.
 //
+// Where the caller brings a pool of threads, there are no workers: a loop is one
+// job per thread of the session, each of which takes part as a worker would.
+//
 // Idle workers poll for a moment, soon offering their core to others, and then
 // sleep on a futex. Loops inside loops run serially in their thread.
 //
@@ -47,7 +50,7 @@ public:
   /// Starts `Threads - 1` workers; `Contexts` has one entry per thread, the
   /// first is the caller's. Returns false where the system refuses.
   bool start(const Allocator &Memory, ThreadContext *Contexts, unsigned Threads,
-             unsigned SpinUs, unsigned Flags);
+             const halcyon_options &Options);
   void stop(const Allocator &Memory);
 
   /// Runs Body for [Min, Min + Size). Returns 0, or what some failing body
@@ -73,6 +76,7 @@ private:
   };
 
   static void *workerMain(void *Argument);
+  static void takePart(void *Pool, uint32_t Index);
   void work(Range &Own);
   void participate(ThreadContext &Context);
   void sleep(Range &Own);
@@ -97,6 +101,7 @@ private:
   unsigned NumThreads = 1;
   unsigned Started = 0;
   uint64_t SpinNs = 0;
+  halcyon_thread_pool Callers = {}; ///< in place of workers
 };
 
 } // namespace halcyon

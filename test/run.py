@@ -111,6 +111,10 @@ def suites(slow):
             Suite("training-whole", [PYTHON, ROOT / "test" / "train" / "run_training.py", "--whole"], minutes=60),
             Suite("networks-batch", [*REFERENCE, "--networks", FORCED_NETWORKS, "--batch", "3", "--algorithm",
                                       ALGORITHMS], minutes=240),
+            Suite("runtime-threads", ["sh", "-ec", f"'{CMAKE}' --build '{BUILD}' --target runtime-tests-threads; "
+                                       f"'{BUILD}/bin/runtime-tests-threads' session; "
+                                       f"'{BUILD}/bin/runtime-tests-threads' embed; "
+                                       f"'{BUILD}/bin/runtime-tests-threads' threads-concurrent"], listed, 20),
             Suite("sanitize", ["sh", "-ec", f"cd '{ROOT}'; '{CMAKE}' --preset sanitize; '{CMAKE}' --build '{sanitized}'; "
                                f"'{LIT}' -v --timeout 1800 '{sanitized / 'test'}'"], lit, 120),
         ]

@@ -26,8 +26,8 @@ extern const char *ProgramPath;
 /// A folder for the tests' files.
 extern char Folder[256];
 
-extern const Test SessionTests[], ThreadTests[], FileTests[], ProgramTests[];
-extern const unsigned NumSessionTests, NumThreadTests, NumFileTests,
+extern const Test SessionTests[], EmbedTests[], ThreadTests[], FileTests[], ProgramTests[];
+extern const unsigned NumSessionTests, NumEmbedTests, NumThreadTests, NumFileTests,
     NumProgramTests;
 
 /// Calls of malloc, mmap and their kin since the process began; -1 where a

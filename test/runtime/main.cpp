@@ -28,6 +28,7 @@ int main(int Count, char **Arguments) {
     }
   };
   RunAll(SessionTests, NumSessionTests);
+  RunAll(EmbedTests, NumEmbedTests);
   RunAll(ThreadTests, NumThreadTests);
   RunAll(FileTests, NumFileTests);
   RunAll(ProgramTests, NumProgramTests);

@@ -10,10 +10,10 @@
 //     &error))
 //       return fail(error.text);
 //     halcyon_session_set_batch(session, 8);
-//     halcyon_session_bind_input(session, 0, images);
-//     halcyon_session_bind_output(session, 0, logits);
+//     halcyon_session_set_input(session, "image", images, sizeof images);
 //     if (halcyon_session_run(session))
 //       return fail(halcyon_session_error(session));
+//     const float *logits = halcyon_session_output(session, "logits", &bytes);
 //     halcyon_session_destroy(session);
 //
 // Nothing here prints, exits, throws or installs a signal handler. There may be
@@ -36,6 +36,9 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/// HALCYON_ABI_VERSION of the library that was linked or loaded.
+HALCYON_API uint32_t halcyon_abi_version(void);
 
 /// A short description of a status, never NULL.
 HALCYON_API const char *halcyon_status_text(halcyon_status status);
@@ -85,7 +88,25 @@ HALCYON_API halcyon_status halcyon_session_bind_output(halcyon_session *session,
                                                        uint32_t index,
                                                        void *data);
 
-/// Computes every output from the inputs.
+/// The same by name; `bytes` must be what the port takes at the present batch.
+HALCYON_API halcyon_status halcyon_session_set_input(halcyon_session *session,
+                                                     const char *name,
+                                                     const void *data,
+                                                     uint64_t bytes);
+HALCYON_API halcyon_status halcyon_session_set_output(halcyon_session *session,
+                                                      const char *name,
+                                                      void *data,
+                                                      uint64_t bytes);
+
+/// An output after a run, and its size; `bytes` may be NULL. Where nothing was
+/// bound it lies in the session's own memory until the next run. NULL for a name
+/// that there is not, or before the first run.
+HALCYON_API const void *halcyon_session_output(halcyon_session *session,
+                                               const char *name,
+                                               uint64_t *bytes);
+
+/// Computes every output from the inputs. Outputs that are not bound get memory
+/// of the session's.
 HALCYON_API halcyon_status halcyon_session_run(halcyon_session *session);
 
 /// Resizes, crops and normalises a picture into one image of an input, as the

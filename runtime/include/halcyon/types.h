@@ -11,6 +11,10 @@
 extern "C" {
 #endif
 
+/// Of everything that these headers declare. A library takes callers of its own
+/// version alone.
+#define HALCYON_ABI_VERSION 1
+
 typedef enum halcyon_status {
   HALCYON_OK = 0,
   HALCYON_BAD_ARGUMENT =
@@ -39,6 +43,28 @@ typedef struct halcyon_allocator {
   void (*release)(void *self, void *memory, size_t bytes);
 } halcyon_allocator;
 
+/// Who runs parallel loops instead of workers of the session's own. `run` calls
+/// `job(data, i)` once for every i below `count`, in any threads and order, and
+/// returns when all have returned. It may be called from several threads at
+/// once, and `count` never exceeds the session's threads.
+typedef struct halcyon_thread_pool {
+  void *self;
+  void (*run)(void *self, uint32_t count,
+              void (*job)(void *data, uint32_t index), void *data);
+} halcyon_thread_pool;
+
+typedef enum halcyon_log_level {
+  HALCYON_LOG_ERROR = 0, ///< what a call that failed says as well
+  HALCYON_LOG_INFO = 1
+} halcyon_log_level;
+
+/// Who hears what happens, a line at a time, without a newline; perhaps from
+/// several threads at once.
+typedef struct halcyon_logger {
+  void *self;
+  void (*log)(void *self, halcyon_log_level level, const char *text);
+} halcyon_logger;
+
 enum halcyon_flags {
   /// Leave workers where the system puts them. Otherwise each is pinned to a
   /// core of the process's affinity mask, and the caller's core is spared.
@@ -59,13 +85,12 @@ typedef struct halcyon_options {
   uint32_t flags;   ///< enum halcyon_flags
   uint32_t spin_us; ///< how long an idle worker polls before it sleeps; 0: 100.
                     ///< Beyond 10 it offers its core to others at each look
-  uint32_t reserved;
+  uint32_t abi_version; ///< HALCYON_ABI_VERSION, to have it checked
   const char
       *weights_path; ///< weights beside the program; NULL: those inside it
   halcyon_allocator allocator;
-  /// Receives what a kernel compiled with `print` says; NULL: dropped.
-  void (*print)(void *self, const char *text);
-  void *print_self;
+  halcyon_thread_pool thread_pool; ///< NULL: the session starts its own
+  halcyon_logger logger;           ///< NULL: nothing is said
 } halcyon_options;
 
 /// What one caller needs to run a program.
