@@ -64,6 +64,15 @@ static std::string findIn(const std::vector<std::string> &folders,
   return "";
 }
 
+/// The package that has libc's headers and libraries.
+static std::string libcPackage(const Target &target) { return "libc6-dev"; }
+
+/// A library of ours for programs of a target.
+static std::string runtimeLibrary(StringRef name) {
+  return besideUs("lib/" + name.str(),
+                  std::string(HALCYON_RUNTIME_FOLDER) + "/" + name.str());
+}
+
 static std::string linkerPath() { return besideUs("bin/ld.lld", HALCYON_LLD); }
 
 std::string linkExecutable(const std::vector<std::string> &objects,
@@ -113,9 +122,7 @@ std::string linkExecutable(const std::vector<std::string> &objects,
     command.push_back("-L" + folder);
   command.insert(command.end(), objects.begin(), objects.end());
   for (StringRef name : libraries)
-    command.push_back(besideUs("lib/" + name.str(),
-                               std::string(HALCYON_RUNTIME_FOLDER) + "/" +
-                                   name.str()));
+    command.push_back(runtimeLibrary(name));
   command.insert(command.end(), images.begin(), images.end());
   if (cxx)
     command.push_back(language[2]);
@@ -131,35 +138,71 @@ std::string linkExecutable(const std::vector<std::string> &objects,
   return error;
 }
 
+/// Links objects and the runtime to one object in which all symbols but
+/// `exported` are local.
+static std::string mergeObjects(const std::vector<std::string> &objects,
+                                const std::vector<ExportedSymbol> &exported,
+                                const std::string &object) {
+  std::vector<std::string> command = {linkerPath(), "-r", "-o", object};
+  command.insert(command.end(), objects.begin(), objects.end());
+  command.push_back("--whole-archive");
+  command.push_back(runtimeLibrary("libhalcyon_runtime.a"));
+  std::string error = runTool(command);
+  if (!error.empty())
+    return error;
+  command = {besideUs("bin/llvm-objcopy", HALCYON_OBJCOPY)};
+  for (const ExportedSymbol &entry : exported) {
+    command.push_back("--keep-global-symbol=" + entry.symbol);
+    command.push_back("--redefine-sym=" + entry.symbol + "=" + entry.name);
+  }
+  command.push_back(object);
+  return runTool(command);
+}
+
+/// Gives a finished file its name, or removes it.
+static std::string finish(std::string error, const std::string &temporary,
+                          const std::string &output) {
+  if (error.empty() && rename(temporary.c_str(), output.c_str()) != 0)
+    error = "can't write " + output + ": " + strerror(errno);
+  if (!error.empty())
+    unlink(temporary.c_str());
+  return error;
+}
+
 std::string linkStaticLibrary(const std::vector<std::string> &objects,
                               const std::vector<ExportedSymbol> &exported,
                               const Target &target, const std::string &output) {
   // The archive names its member after the file.
   std::string object = output + ".o";
   std::string archive = output + ".tmp" + std::to_string(getpid());
-  std::vector<std::string> command = {linkerPath(), "-r", "-o", object};
-  command.insert(command.end(), objects.begin(), objects.end());
-  command.push_back("--whole-archive");
-  command.push_back(besideUs("lib/libhalcyon_runtime.a",
-                             std::string(HALCYON_RUNTIME_FOLDER) +
-                                 "/libhalcyon_runtime.a"));
-  std::string error = runTool(command);
-  if (error.empty()) {
-    command = {besideUs("bin/llvm-objcopy", HALCYON_OBJCOPY)};
-    for (const ExportedSymbol &entry : exported) {
-      command.push_back("--keep-global-symbol=" + entry.symbol);
-      command.push_back("--redefine-sym=" + entry.symbol + "=" + entry.name);
-    }
-    command.push_back(object);
-    error = runTool(command);
-  }
+  std::string error = mergeObjects(objects, exported, object);
   if (error.empty())
     error = runTool({besideUs("bin/llvm-ar", HALCYON_AR), "rcsD", archive, object});
-  if (error.empty() && rename(archive.c_str(), output.c_str()) != 0)
-    error = "can't write " + output + ": " + strerror(errno);
   unlink(object.c_str());
-  unlink(archive.c_str());
-  return error;
+  return finish(error, archive, output);
+}
+
+std::string linkSharedLibrary(const std::vector<std::string> &objects,
+                              const std::vector<ExportedSymbol> &exported,
+                              const Target &target, const std::string &output,
+                              StringRef soname) {
+  auto folders = libraryFolders(target);
+  if (findIn(folders, "libc.so").empty())
+    return "linking needs libc.so (Debian: " + libcPackage(target) + ")";
+  std::string object = output + ".o";
+  std::string library = output + ".tmp" + std::to_string(getpid());
+  std::string error = mergeObjects(objects, exported, object);
+  if (error.empty()) {
+    std::vector<std::string> command = {
+        linkerPath(), "-shared", "--build-id=none", "-s", "-z", "noexecstack",
+        "-z", "now", "-soname", soname.str(), "-o", library, object};
+    for (const std::string &folder : folders)
+      command.push_back("-L" + folder);
+    command.insert(command.end(), {"-lm", "-lc", "-lpthread"});
+    error = runTool(command);
+  }
+  unlink(object.c_str());
+  return finish(error, library, output);
 }
 
 } // namespace halcyon

@@ -1,38 +1,18 @@
-//===- Library.cpp - A static library with a C header ---------------------===//
+//===- Library.cpp - Static and shared libraries with a C header ----------===//
 
 #include "compiler/emit/Library.h"
-#include "compiler/codegen/Link.h"
 #include "compiler/emit/Texts.h"
 
-#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Regex.h"
 
 using namespace llvm;
 
 namespace halcyon {
 
-std::string libraryName(exec::ProgramOp program) {
-  std::string name = program.getSymName().str();
-  for (char &c : name)
-    if (!isAlnum(c) && c != '_')
-      c = '_';
-  return isDigit(name[0]) ? "_" + name : name;
-}
-
-std::string librarySymbol(exec::ProgramOp program) {
-  return libraryName(program) + "_program";
-}
-
-static void replaceAll(std::string &text, StringRef from, StringRef to) {
-  for (size_t at = 0; (at = text.find(from, at)) != std::string::npos;
-       at += to.size())
-    text.replace(at, from.size(), to);
-}
-
 /// The functions that halcyon.h declares: it alone says what is public.
 static std::vector<std::string> publicFunctions() {
   std::vector<std::string> names;
-  StringRef text = textOf("halcyon.h");
+  StringRef text = textOf("halcyon/halcyon.h");
   Regex name("(halcyon_[a-z_]+)\\(");
   while (true) {
     auto [before, after] = text.split("\nHALCYON_API ");
@@ -50,53 +30,27 @@ static std::string ownName(StringRef function, StringRef name) {
   return name.str() + function.drop_front(StringRef("halcyon").size()).str();
 }
 
-/// "f32[N, 1, 28, 28]"
-static std::string typeText(mlir::DictionaryAttr port) {
-  auto type = cast<mlir::RankedTensorType>(
-      port.getAs<mlir::TypeAttr>("type").getValue());
-  std::string text = "f32[";
-  ListSeparator comma;
-  raw_string_ostream os(text);
-  for (int64_t size : type.getShape()) {
-    os << comma;
-    if (mlir::ShapedType::isDynamic(size))
-      os << "N";
-    else
-      os << size;
-  }
-  return text + "]";
+static std::string tableSymbol(const Interface &interface) {
+  return interface.name + "_program";
 }
 
-/// A line for each input and output, numbered as the C functions do.
-static std::string portLines(exec::ProgramOp program, StringRef indent) {
-  std::string text;
-  raw_string_ostream os(text);
-  auto list = [&](StringRef what, mlir::ArrayAttr ports) {
-    for (auto [index, attribute] : enumerate(ports)) {
-      auto port = cast<mlir::DictionaryAttr>(attribute);
-      os << indent << what << " " << index << ": "
-         << port.getAs<mlir::StringAttr>("name").getValue() << ", "
-         << typeText(port);
-      if (port.contains("image"))
-        os << ", can be made from a picture";
-      os << "\n";
-    }
-  };
-  list("input", program.getInputs());
-  list("output", program.getOutputs());
-  return text;
+std::vector<ExportedSymbol> publicSymbols(const Interface &interface) {
+  std::string table = tableSymbol(interface);
+  std::vector<ExportedSymbol> exported = {{table, table}};
+  for (const std::string &function : publicFunctions())
+    exported.push_back({function, ownName(function, interface.name)});
+  return exported;
 }
 
-/// halcyon.h with the model's own names and what it takes and gives.
-static std::string headerText(exec::ProgramOp program) {
-  std::string name = libraryName(program);
+std::string libraryHeader(const Interface &interface) {
+  const std::string &name = interface.name;
   auto [about, declarations] =
-      textOf("halcyon.h").split("\n#ifndef HALCYON_HALCYON_H\n");
+      textOf("halcyon/halcyon.h").split("\n#ifndef HALCYON_HALCYON_H\n");
   // The comment's first three lines introduce the runtime, the rest its use.
   size_t use = about.find("//     halcyon_session *session;");
   std::string text =
-      "//===- " + name + ".h - The model " + program.getSymName().str() +
-      " as a C library -===//\n//\n" + portLines(program, "// ") +
+      "//===- " + name + ".h - The model " + interface.model +
+      " as a C library -===//\n//\n" + interface.portLines("// ") +
       "//\n// Tensors are dense and row-major; N is the batch, free at run "
       "time. A session is\n// what one caller needs to run the model: an "
       "arena, worker threads, buffers.\n//\n" +
@@ -104,39 +58,106 @@ static std::string headerText(exec::ProgramOp program) {
       declarations.str();
   for (const std::string &function : publicFunctions())
     replaceAll(text, function + "(", ownName(function, name) + "(");
-  replaceAll(text, "halcyon_program_main", librarySymbol(program));
+  replaceAll(text, "halcyon_program_main", tableSymbol(interface));
   replaceAll(text, "HALCYON_HALCYON_H",
              "HALCYON_" + StringRef(name).upper() + "_H");
   std::string opening = "extern \"C\" {\n#endif\n";
   text.insert(text.find(opening) + opening.size(),
               "\n/// The model. It never changes, and any number of sessions "
               "may share it.\nHALCYON_API extern const halcyon_program " +
-                  librarySymbol(program) + ";\n");
+                  tableSymbol(interface) + ";\n");
   return text;
 }
 
-std::string emitLibrary(exec::ProgramOp program, const Target &target,
-                        const std::vector<std::string> &objects,
-                        OutputFolder &folder) {
-  std::string name = libraryName(program), symbol = librarySymbol(program);
-  std::vector<ExportedSymbol> exported = {{symbol, symbol}};
-  for (const std::string &function : publicFunctions())
-    exported.push_back({function, ownName(function, name)});
-  std::string error = linkStaticLibrary(objects, exported, target,
-                                        folder.file("lib" + name + ".a"));
-  auto write = [&](StringRef path, std::string text) {
-    replaceAll(text, "@NAME@", name);
-    replaceAll(text, "@TARGET@", target.halide);
-    replaceAll(text, "@PORTS@\n", portLines(program, "- "));
-    if (error.empty())
-      error = folder.write(path, text);
-  };
-  write("include/" + name + ".h", headerText(program));
-  for (StringRef header : {"types.h", "program.h"})
-    write("include/halcyon/" + header.str(), textOf(header).str());
-  write("example.c", textOf("example.c").str());
-  write("README.md", textOf("README.md").str());
-  return error;
+bool linkProgram(
+    Emission &emission, const Interface &interface,
+    function_ref<std::string(const std::vector<std::string> &)> link) {
+  ProgramOptions how;
+  how.output = emission.folder->file(interface.name);
+  how.symbol = tableSymbol(interface);
+  how.kernels = emission.kernels;
+  ProgramObjects objects;
+  return makeObjects(emission.program, emission.weights, emission.target, how,
+                     WeightsObject::Whole, objects, emission.errors) &&
+         emission.succeeded(link(objects.paths));
 }
+
+namespace {
+
+/// Every name that a library exports begins with its model's own, so that
+/// several can be in one program, beside one that has Halide or our runtime.
+class Library : public Form {
+public:
+  using Form::Form;
+  std::string refusal(const Target &target) const override {
+    return refuseLinking(target);
+  }
+  std::string checkedBy(const Target &target) const override {
+    return !isRun(target) ? "" : "a C and a C++ program, several threads";
+  }
+  bool write(Emission &emission) const override;
+
+protected:
+  virtual bool isShared() const = 0;
+};
+
+class StaticLibrary : public Library {
+public:
+  StaticLibrary() : Library("lib", "a static library with a C header") {}
+  bool isShared() const override { return false; }
+};
+
+class SharedLibrary : public Library {
+public:
+  SharedLibrary() : Library("shared", "a shared library with a C header") {}
+  bool isShared() const override { return true; }
+};
+
+} // namespace
+
+bool Library::write(Emission &emission) const {
+  Interface interface(emission.program);
+  const std::string &name = interface.name;
+  std::string file = "lib" + name + (isShared() ? ".so" : ".a");
+  bool linked = linkProgram(
+      emission, interface, [&](const std::vector<std::string> &objects) {
+        std::string path = emission.folder->file("lib/" + file);
+        auto symbols = publicSymbols(interface);
+        return isShared() ? linkSharedLibrary(objects, symbols, emission.target,
+                                              path, file)
+                          : linkStaticLibrary(objects, symbols, emission.target,
+                                              path);
+      });
+  if (!linked)
+    return false;
+  TextWriter texts(*this, emission, interface);
+  texts.values["FILE"] = file;
+  texts.values["KIND"] = isShared() ? "shared" : "static";
+  texts.values["CMAKE_KIND"] = isShared() ? "SHARED" : "STATIC";
+  texts.values["NEEDS"] = isShared() ? "" : " -lm -lpthread";
+  texts.values["CMAKE_NEEDS"] = isShared() ? "" : "m;pthread";
+  texts.values["RPATH"] = isShared() ? " -Wl,-rpath,$PWD/lib" : "";
+  texts.values["VERSION"] = textOf("halcyon/types.h")
+                                .split("#define HALCYON_ABI_VERSION ")
+                                .second.split('\n')
+                                .first.str();
+  std::string error =
+      emission.folder->write("include/" + name + ".h", libraryHeader(interface));
+  auto write = [&](StringRef path, StringRef text) {
+    if (error.empty())
+      error = texts.write(path, text);
+  };
+  write("include/halcyon/types.h", "halcyon/types.h");
+  write("include/halcyon/program.h", "halcyon/program.h");
+  write("lib/pkgconfig/" + name + ".pc", "library/library.pc");
+  write("lib/cmake/" + name + "/" + name + "Config.cmake",
+        "library/LibraryConfig.cmake");
+  write("example.c", "library/example.c");
+  write("README.md", "library/README.md");
+  return emission.succeeded(error);
+}
+
+static RegisterForm<StaticLibrary> staticLibrary;
+static RegisterForm<SharedLibrary> sharedLibrary;
 
 } // namespace halcyon

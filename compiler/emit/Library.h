@@ -1,25 +1,25 @@
-//===- Library.h - A static library with a C header -----------------------===//
+//===- Library.h - A library with a C header ------------------------------===//
 
 #ifndef HALCYON_COMPILER_EMIT_LIBRARY_H
 #define HALCYON_COMPILER_EMIT_LIBRARY_H
 
-#include "compiler/emit/Folder.h"
-#include "compiler/targets/Target.h"
-#include "dialects/exec/Exec.h"
+#include "compiler/codegen/Link.h"
+#include "compiler/emit/Interface.h"
 
 namespace halcyon {
 
-/// The C name of a program: the prefix of all that its library exports.
-std::string libraryName(exec::ProgramOp program);
-/// The symbol of its table.
-std::string librarySymbol(exec::ProgramOp program);
+/// The functions of the C interface, called NAME_... in a library, and its
+/// table, NAME_program.
+std::vector<ExportedSymbol> publicSymbols(const Interface &interface);
 
-/// Puts into `folder`: lib<name>.a of the program's objects and the runtime,
-/// <name>.h, what it includes, an example and a README. Every name that the
-/// library exports begins with its own, so that several can be in one program.
-std::string emitLibrary(exec::ProgramOp program, const Target &target,
-                        const std::vector<std::string> &objects,
-                        OutputFolder &folder);
+/// halcyon.h with the model's own names and what it takes and gives.
+std::string libraryHeader(const Interface &interface);
+
+/// Makes the objects of the program and gives them to `link`, which says what
+/// went wrong. False after messages.
+bool linkProgram(
+    Emission &emission, const Interface &interface,
+    llvm::function_ref<std::string(const std::vector<std::string> &)> link);
 
 } // namespace halcyon
 

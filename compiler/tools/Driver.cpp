@@ -2,7 +2,6 @@
 
 #include "compiler/tools/Driver.h"
 #include "compiler/codegen/Cache.h"
-#include "compiler/codegen/EmbedWeights.h"
 #include "compiler/codegen/Link.h"
 #include "compiler/codegen/ProgramTable.h"
 #include "compiler/codegen/TrainerTable.h"
@@ -20,7 +19,6 @@
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/Program.h"
-#include "llvm/Support/xxhash.h"
 
 #include <elf.h>
 #include <unistd.h>
@@ -283,61 +281,12 @@ exec::ProgramOp Driver::program() {
   return programs.empty() ? exec::ProgramOp() : *programs.begin();
 }
 
-ProgramObjects::~ProgramObjects() {
-  for (const std::string &path : temporaries)
-    unlink(path.c_str());
-}
-
 bool Driver::makeObjects(const ProgramOptions &how, WeightsObject weightsObject,
                          ProgramObjects &objects) {
   exec::ProgramOp exec = program();
-  if (!exec)
-    return fail("the file has no model");
-  auto temporary = [&](StringRef name) {
-    objects.paths.push_back(how.output + "." + name.str() + ".tmp" +
-                            std::to_string(getpid()) + ".o");
-    objects.temporaries.push_back(objects.paths.back());
-    return objects.paths.back();
-  };
-  ProgramTableOptions table;
-  table.symbol = how.symbol;
-  table.embedWeights = how.weightsIn.empty();
-  std::string prepared;
-  {
-    raw_string_ostream os(prepared);
-    for (auto function : exec.getBody().front().getOps<exec::FunctionOp>())
-      if (function.getSymName() == "prepare")
-        function->print(os);
-  }
-  table.weightsId = xxh3_64bits(prepared) ^ weights->id();
-
-  // Weights are prepared while kernels compile.
-  std::vector<ForkedJob> jobs;
-  if (table.embedWeights) {
-    std::string path = temporary("weights");
-    jobs.push_back({"weights", [=, this] {
-                      return writeWeightsObject(exec, *weights, target,
-                                                weightsObject, path);
-                    }});
-  } else {
-    jobs.push_back({"weights", [=, this] {
-                      return writeWeightsFile(exec, *weights, table.weightsId,
-                                              how.weightsIn);
-                    }});
-  }
-  std::string tablePath = temporary("table");
-  auto kernels = compileKernels(exec, target, how.kernels, jobs, errs());
-  if (mlir::failed(kernels))
-    return false;
-  for (const CompiledKernel &kernel : *kernels)
-    objects.paths.push_back(kernel.path);
-  std::string error;
-  auto host = buildProgramTable(exec, target, table);
-  std::string bytes = compileHostModule(*host, target, error);
-  if (bytes.empty())
-    return fail(error);
-  return writeWhole(tablePath, bytes) ||
-         fail("can't write " + tablePath + ": " + strerror(errno));
+  return exec ? halcyon::makeObjects(exec, *weights, target, how, weightsObject,
+                                     objects, errs())
+              : fail("the file has no model");
 }
 
 bool Driver::makeProgram(const ProgramOptions &how) {

@@ -3,8 +3,7 @@
 #ifndef HALCYON_COMPILER_TOOLS_DRIVER_H
 #define HALCYON_COMPILER_TOOLS_DRIVER_H
 
-#include "compiler/codegen/EmbedWeights.h"
-#include "compiler/codegen/KernelCompiler.h"
+#include "compiler/codegen/Objects.h"
 #include "compiler/import/Weights.h"
 #include "compiler/pipelines/Pipeline.h"
 #include "compiler/targets/Target.h"
@@ -48,25 +47,6 @@ struct ModelOptions {
   llvm::cl::opt<std::string> precision;
   llvm::cl::opt<std::string> schedule;
   llvm::cl::opt<std::string> writeSchedule;
-};
-
-/// How the parts of a program are made.
-struct ProgramOptions {
-  /// Where the program will be; intermediate files lie beside it.
-  std::string output;
-  std::string weightsIn; ///< beside the program instead of inside, if not empty
-  /// The symbol of the program's table.
-  std::string symbol = "halcyon_program_main";
-  KernelCompilerOptions kernels;
-};
-
-/// The object files of a program. Those made for it alone go with it.
-struct ProgramObjects {
-  ProgramObjects() = default;
-  ProgramObjects(const ProgramObjects &) = delete;
-  ~ProgramObjects();
-  std::vector<std::string> paths;
-  std::vector<std::string> temporaries;
 };
 
 /// One model on its way from text to program. Messages go to stderr; each step

@@ -148,7 +148,7 @@ std::string explanationPage(const Driver &driver, const Explanation &facts) {
     json::OStream json(sourcesOs);
     json.object([&] { writeSources(json, facts); });
   }
-  std::string page = textOf("explain.html").str();
+  std::string page = textOf("tools/explain.html").str();
   auto put = [&](StringRef mark, StringRef text) {
     std::string escaped;
     // A script ends at "</", wherever it stands.

@@ -1,26 +1,47 @@
 //===- emit.cpp - halcyon emit: a model for other programs ----------------===//
 
-#include "compiler/emit/Library.h"
-#include "compiler/emit/onnx/Export.h"
+#include "compiler/emit/Form.h"
 #include "compiler/tools/Driver.h"
 
 using namespace llvm;
 
 namespace halcyon {
 
-namespace {
-enum class Output { Library, Onnx };
-}
-
 static int emit();
+
+namespace {
+
+/// Takes the forms' names, those that registered themselves.
+class FormParser : public cl::generic_parser_base {
+public:
+  using parser_data_type = const Form *;
+  using generic_parser_base::generic_parser_base;
+
+  unsigned getNumOptions() const override { return allForms().size(); }
+  StringRef getOption(unsigned n) const override { return allForms()[n]->name; }
+  StringRef getDescription(unsigned n) const override {
+    return allForms()[n]->summary;
+  }
+  const cl::GenericOptionValue &getOptionValue(unsigned n) const override {
+    static cl::OptionValue<const Form *> value;
+    return value;
+  }
+  bool parse(cl::Option &option, StringRef, StringRef text, const Form *&value) {
+    for (const Form *form : allForms())
+      if (form->name == text) {
+        value = form;
+        return false;
+      }
+    return option.error("Cannot find option named '" + text + "'!");
+  }
+};
+
+} // namespace
 
 static Subcommand command("emit", "Write a model for other programs to use", emit);
 static ModelOptions model(command.command);
-static cl::opt<Output> kind(
-    "for", cl::desc("What to write"), cl::Required, cl::sub(command.command),
-    cl::values(clEnumValN(Output::Library, "lib",
-                          "a static library with a C header"),
-               clEnumValN(Output::Onnx, "onnx", "an ONNX file")));
+static cl::opt<const Form *, false, FormParser>
+    form("for", cl::desc("What to write"), cl::Required, cl::sub(command.command));
 static cl::opt<std::string> output("o", cl::desc("The folder or file to write"),
                                    cl::value_desc("path"), cl::Required,
                                    cl::sub(command.command));
@@ -31,32 +52,33 @@ static cl::opt<unsigned> jobs("jobs", cl::desc("Kernels compiled at a time"),
 
 static int emit() {
   Driver driver(model);
-  if (!driver.findMachine() || !driver.parse() || !driver.checkModelWeights())
+  if (!driver.findMachine())
     return 1;
-  if (kind == Output::Onnx)
-    return !emitOnnx(*driver.module, *driver.weights, output, errs());
-  std::string error;
-  OutputFolder folder(output, force, error);
+  const Form &what = *form;
+  std::string error = what.refusal(driver.target);
+  if (!error.empty())
+    return !fail("--for=" + what.name + ": " + error);
+  if (!driver.parse() || !driver.checkModelWeights())
+    return 1;
+  std::unique_ptr<OutputFolder> folder;
+  if (!what.isFile())
+    folder = std::make_unique<OutputFolder>(output, force, error);
   if (!error.empty())
     return !fail(error);
-  if (!driver.optimize() || !driver.chooseKernels() || !driver.lower())
-    return 1;
-  exec::ProgramOp program = driver.program();
-  if (!program)
-    return !fail("the file has no model");
-  {
-    ProgramOptions how;
-    how.output = folder.file(libraryName(program));
-    how.symbol = librarySymbol(program);
-    how.kernels.jobs = jobs;
-    how.kernels.progress = true;
-    ProgramObjects objects;
-    if (!driver.makeObjects(how, WeightsObject::Whole, objects))
+  if (!what.readsGraph()) {
+    if (!driver.optimize() || !driver.chooseKernels() || !driver.lower())
       return 1;
-    error = emitLibrary(program, driver.target, objects.paths, folder);
+    if (!driver.program())
+      return !fail("the file has no model");
   }
-  if (error.empty())
-    error = folder.finish();
+  Emission emission = {*driver.module, driver.program(), *driver.weights,
+                       driver.target,  {},               output,
+                       folder.get(),   errs()};
+  emission.kernels.jobs = jobs;
+  emission.kernels.progress = true;
+  if (!what.write(emission))
+    return 1;
+  error = folder ? folder->finish() : "";
   return !error.empty() && !fail(error);
 }
 

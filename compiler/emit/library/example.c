@@ -1,7 +1,7 @@
 // Runs @NAME@ once, on .npy files of f32 (one an input, N = 1) or on zeros, and
 // prints the beginning of every output.
 //
-//     cc example.c -Iinclude -L. -l@NAME@ -lm -lpthread -o example
+//     cc example.c -Iinclude -Llib -l@NAME@@NEEDS@@RPATH@ -o example
 //     ./example [input.npy ...]
 
 #include "@NAME@.h"

@@ -1,0 +1,77 @@
+//===- Objects.cpp - A program's object files -----------------------------===//
+
+#include "compiler/codegen/Objects.h"
+#include "compiler/codegen/Cache.h"
+#include "compiler/codegen/ProgramTable.h"
+
+#include "llvm/Support/xxhash.h"
+
+#include <cerrno>
+#include <cstring>
+#include <unistd.h>
+
+using namespace llvm;
+
+namespace halcyon {
+
+ProgramObjects::~ProgramObjects() {
+  for (const std::string &path : temporaries)
+    unlink(path.c_str());
+}
+
+bool makeObjects(exec::ProgramOp program, const WeightSource &weights,
+                 const Target &target, const ProgramOptions &how,
+                 WeightsObject weightsObject, ProgramObjects &objects,
+                 raw_ostream &errors) {
+  auto fail = [&](const std::string &message) {
+    errors << "error: " << message << "\n";
+    return false;
+  };
+  auto temporary = [&](StringRef name) {
+    objects.paths.push_back(how.output + "." + name.str() + ".tmp" +
+                            std::to_string(getpid()) + ".o");
+    objects.temporaries.push_back(objects.paths.back());
+    return objects.paths.back();
+  };
+  ProgramTableOptions table;
+  table.symbol = how.symbol;
+  table.embedWeights = how.weightsIn.empty();
+  std::string prepared;
+  {
+    raw_string_ostream os(prepared);
+    for (auto function : program.getBody().front().getOps<exec::FunctionOp>())
+      if (function.getSymName() == "prepare")
+        function->print(os);
+  }
+  table.weightsId = xxh3_64bits(prepared) ^ weights.id();
+
+  // Weights are prepared while kernels compile.
+  std::vector<ForkedJob> jobs;
+  if (table.embedWeights) {
+    std::string path = temporary("weights");
+    jobs.push_back({"weights", [=, &weights, &target] {
+                      return writeWeightsObject(program, weights, target,
+                                                weightsObject, path);
+                    }});
+  } else {
+    jobs.push_back({"weights", [=, &weights] {
+                      return writeWeightsFile(program, weights, table.weightsId,
+                                              how.weightsIn);
+                    }});
+  }
+  std::string tablePath = temporary("table");
+  auto kernels = compileKernels(program, target, how.kernels, jobs, errors);
+  if (mlir::failed(kernels))
+    return false;
+  for (const CompiledKernel &kernel : *kernels)
+    objects.paths.push_back(kernel.path);
+  std::string error;
+  auto host = buildProgramTable(program, target, table);
+  std::string bytes = compileHostModule(*host, target, error);
+  if (bytes.empty())
+    return fail(error);
+  return writeWhole(tablePath, bytes) ||
+         fail("can't write " + tablePath + ": " + strerror(errno));
+}
+
+} // namespace halcyon

@@ -1,0 +1,75 @@
+//===- Form.h - What a model can be written as ----------------------------===//
+//
+// A form is one class in one file, which registers itself: `halcyon emit`, its
+// help and its messages ask here what there is.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef HALCYON_COMPILER_EMIT_FORM_H
+#define HALCYON_COMPILER_EMIT_FORM_H
+
+#include "compiler/codegen/Objects.h"
+#include "compiler/emit/Folder.h"
+
+#include "mlir/IR/BuiltinOps.h"
+
+#include <memory>
+
+namespace halcyon {
+
+/// A model, as far as the form wants it made, and where to write.
+struct Emission {
+  mlir::ModuleOp module;
+  exec::ProgramOp program; ///< null for forms that read the graph
+  const WeightSource &weights;
+  const Target &target;
+  KernelCompilerOptions kernels;
+  std::string path;       ///< what the user called it
+  OutputFolder *folder;   ///< null for forms that are one file
+  llvm::raw_ostream &errors;
+
+  /// Says what went wrong, if anything did; returns whether nothing did.
+  bool succeeded(const std::string &error) const;
+};
+
+class Form {
+public:
+  Form(llvm::StringRef name, llvm::StringRef summary)
+      : name(name), summary(summary) {}
+  virtual ~Form() = default;
+
+  const llvm::StringRef name;    ///< as `--for` has it
+  const llvm::StringRef summary; ///< what comes out
+
+  /// Whether it is one file. Otherwise it is a folder.
+  virtual bool isFile() const { return false; }
+  /// Whether it is made of the graph that the language describes, rather than
+  /// of the kernels that were chosen for a target.
+  virtual bool readsGraph() const { return false; }
+  /// Why it can't be made for a target; empty if it can.
+  virtual std::string refusal(const Target &target) const { return ""; }
+  /// Who runs what is made for a target in the tests, as a README says it;
+  /// empty where nobody does.
+  virtual std::string checkedBy(const Target &target) const { return ""; }
+  /// Writes it. False after messages.
+  virtual bool write(Emission &emission) const = 0;
+};
+
+/// All forms, by name.
+std::vector<const Form *> allForms();
+
+/// Puts a form into the list: `static RegisterForm<SharedLibrary> shared;`
+void registerForm(std::unique_ptr<Form> form);
+template <typename F> struct RegisterForm {
+  RegisterForm() { registerForm(std::make_unique<F>()); }
+};
+
+/// Whether the tests run programs for a target: on x86-64, and those that
+/// qemu-user runs.
+bool isRun(const Target &target);
+/// Why ELF files can't be linked for a target; empty if they can.
+std::string refuseLinking(const Target &target);
+
+} // namespace halcyon
+
+#endif // HALCYON_COMPILER_EMIT_FORM_H
