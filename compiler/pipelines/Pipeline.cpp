@@ -29,6 +29,15 @@ void buildGradientCheckPipeline(OpPassManager &module,
   model.addPass(createDifferentiate({options.derived}));
 }
 
+void buildProbePipeline(OpPassManager &module, const PipelineOptions &options) {
+  OpPassManager &model = module.nest<cnn::ModelOp>();
+  model.addPass(createOpenBatch());
+  model.addPass(createCanonicalizerPass());
+  model.addPass(createNormalizePadding());
+  model.addPass(createFoldBatchNorm());
+  model.addPass(createDifferentiate({options.derived}));
+}
+
 void buildGraphPipeline(OpPassManager &module, const PipelineOptions &options) {
   OpPassManager &model = module.nest<cnn::ModelOp>();
   model.addPass(createOpenBatch());

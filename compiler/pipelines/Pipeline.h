@@ -25,6 +25,11 @@ void buildTrainingPipeline(mlir::OpPassManager &module,
 void buildGradientCheckPipeline(mlir::OpPassManager &module,
                                 const PipelineOptions &options);
 
+/// cnn to cnn: the gradients of an output `loss` by the inputs that are marked, of
+/// a model that does not train.
+void buildProbePipeline(mlir::OpPassManager &module,
+                        const PipelineOptions &options);
+
 /// cnn to cnn: one form of padding, norms folded, operations grouped into
 /// kernels, what is stored in bf16.
 void buildGraphPipeline(mlir::OpPassManager &module,

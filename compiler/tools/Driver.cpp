@@ -256,6 +256,8 @@ bool Driver::differentiateForCheck() {
   return runPhase(buildGradientCheckPipeline);
 }
 
+bool Driver::differentiateForProbe() { return runPhase(buildProbePipeline); }
+
 bool Driver::optimize() { return runPhase(buildGraphPipeline); }
 
 bool Driver::chooseKernels() {

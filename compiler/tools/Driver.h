@@ -60,6 +60,7 @@ public:
   bool checkModelWeights();
   bool differentiate(); ///< a model that is trained to `step` and `eval`
   bool differentiateForCheck(); ///< `step` gives gradients, `eval` the loss
+  bool differentiateForProbe(); ///< the outputs' `loss` by all marked inputs
   bool optimize();  ///< groups operations into kernels
   bool chooseKernels(); ///< algorithms and layouts
   bool lower();     ///< to exec

@@ -22,6 +22,13 @@ struct ReceptiveField {
   bool whole = false; ///< all of the input, whatever its size
 };
 
+/// The part of a receptive field that matters, along one axis: of the gradient of
+/// a layer's middle element 95 % lie in `size` pixels, which for the element at 0
+/// begin at `first`. 0 pixels where nothing was measured.
+struct EffectiveField {
+  double first = 0, size = 0;
+};
+
 /// A layer of the model, as the user wrote it.
 struct LayerFacts {
   mlir::Location loc; ///< what a layer and its kernel have in common
@@ -35,6 +42,7 @@ struct LayerFacts {
   double bytes = 0;       ///< read and written per image, its weights included
   std::vector<size_t> reads; ///< the layers whose outputs it reads, as indices
   ReceptiveField field[2] = {};    ///< y, x
+  EffectiveField effective[2] = {};
   std::vector<int64_t> pad;   ///< top, left, bottom, right, if it pads
   std::string padMode;        ///< "same", "same_upper", ..., or empty
   /// The kernels that compute it, as indices; and what became of the layer:
@@ -80,6 +88,11 @@ struct Explanation {
 /// Takes the driver's module, just parsed, through the pipeline. False after
 /// a message.
 bool explainModule(Driver &driver, Explanation &result);
+
+/// Measures the effective fields of the layers that see more than those they
+/// read. Takes seconds: the model is made a program, and run. False after a
+/// message.
+bool measureFields(const ModelOptions &options, Explanation &result);
 
 /// The sums of what layers and kernels say.
 struct Totals {

@@ -51,6 +51,12 @@ static void writeLayer(json::OStream &json, const LayerFacts &layer) {
     json.attribute("offset", json::Array{y.first, x.first});
     json.attribute("whole", y.whole || x.whole);
   });
+  const EffectiveField &rows = layer.effective[0], &columns = layer.effective[1];
+  if (rows.size)
+    json.attributeObject("effective_field", [&] {
+      json.attribute("size", json::Array{rows.size, columns.size});
+      json.attribute("offset", json::Array{rows.first, columns.first});
+    });
   if (!layer.pad.empty())
     json.attribute("pad", json::Array(layer.pad));
   if (!layer.padMode.empty())

@@ -19,6 +19,9 @@ static int explain();
 static Subcommand command("explain", "Show what each layer becomes, and why",
                           explain);
 static ModelOptions model(command.command, /*takesWeights=*/false);
+static cl::opt<bool> effective(
+    "effective", cl::desc("Measure, by gradients, what of a receptive field matters"),
+    cl::sub(command.command));
 static cl::opt<bool> asJson("json", cl::desc("Machine-readable, with every detail"),
                             cl::sub(command.command));
 static cl::opt<std::string> page("html", cl::desc("A page with the graph, before and after"),
@@ -140,6 +143,10 @@ static void printLayers(const Explanation &facts) {
   table.titles = {"line", "layer", "kind", "output", "params", "MFLOP",
                   "field", "step", "from", "pad t,l,b,r", "kernel"};
   table.alignment = "rlllrrrrrll";
+  if (effective) {
+    table.titles.insert(table.titles.begin() + 9, {"95 %", "from"});
+    table.alignment.insert(9, "rr");
+  }
   for (const LayerFacts &layer : facts.layers) {
     const ReceptiveField &y = layer.field[0], &x = layer.field[1];
     bool whole = y.whole || x.whole;
@@ -157,6 +164,12 @@ static void printLayers(const Explanation &facts) {
          whole ? "all" : pair(y.end - y.first, x.end - x.first),
          whole ? "-" : pair(y.step, x.step), whole ? "-" : pair(y.first, x.first),
          pad.empty() ? "-" : pad, fateText(layer)});
+    const EffectiveField &rows = layer.effective[0], &columns = layer.effective[1];
+    if (effective)
+      table.rows.back().insert(
+          table.rows.back().begin() + 9,
+          {rows.size ? pair(rows.size, columns.size) : "-",
+           rows.size ? pair(rows.first, columns.first) : "-"});
   }
   table.print(outs());
 }
@@ -222,7 +235,11 @@ static void printText(const Driver &driver, const Explanation &facts) {
   printLayers(facts);
   outs() << "\n  field, step, from: what an element of the output sees of the "
             "input, how far apart neighbours\n  look, and where the first one "
-            "begins, in pixels\n\n";
+            "begins, in pixels\n";
+  if (effective)
+    outs() << "  95 %, from: where 95 % of its gradient lie, of random inputs and "
+           << (model.weights.empty() ? "random weights" : "these weights") << "\n";
+  outs() << "\n";
   printKernels(facts);
   outs() << "\n  +1: a border of zeros in the buffer, which serves as padding; "
             "of 256: a slice of a buffer\n"
@@ -247,6 +264,8 @@ static int explain() {
   if (!page.empty() && !checkWritable(page))
     return 1;
   if (!driver.findMachine() || !driver.parse() || !explainModule(driver, facts))
+    return 1;
+  if (effective && !measureFields(model, facts))
     return 1;
   if (!page.empty()) {
     if (!writeWhole(page, explanationPage(driver, facts)))
