@@ -20,7 +20,7 @@
 
 namespace halcyon {
 
-enum class KernelOutput { Object, Statement, LlvmAssembly, Assembly };
+enum class KernelOutput { Object, Statement, LlvmAssembly, Assembly, C };
 
 struct KernelCompilerOptions {
   unsigned jobs = 0;     ///< processes at a time; 0: one per core

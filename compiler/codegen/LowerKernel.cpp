@@ -1,6 +1,7 @@
 //===- LowerKernel.cpp - One kernel through Halide ------------------------===//
 
 #include "compiler/codegen/LowerKernel.h"
+#include "compiler/codegen/CSource.h"
 #include "compiler/codegen/Cache.h"
 #include "compiler/codegen/MachineCode.h"
 #include "compiler/kernels/Builder.h"
@@ -19,6 +20,8 @@ static Halide::OutputFileType fileType(KernelOutput output) {
     return Halide::OutputFileType::llvm_assembly;
   case KernelOutput::Assembly:
     return Halide::OutputFileType::assembly;
+  case KernelOutput::C:
+    break;
   }
   return Halide::OutputFileType::object;
 }
@@ -34,6 +37,25 @@ class Reporter : public Halide::CompileTimeErrorReporter {
 };
 } // namespace
 
+/// Prints a kernel as C: serial, and of the target no more than its lanes.
+static std::string lowerToC(exec::KernelOp op, const Kernel &kernel,
+                            const Target &target, const std::string &path) {
+  Group group(op.getBody().front());
+  KernelBuilder builder(group, op.getSchedule(), target);
+  kernel.build(builder);
+  Halide::Pipeline pipeline = builder.finish();
+  makeSerial(pipeline);
+  Halide::Module module = pipeline.compile_to_module(
+      builder.arguments(), op.getSymName().str(),
+      builder.halideTarget().with_feature(Halide::Target::NoRuntime)
+          .with_feature(Halide::Target::NoAsserts)
+          .with_feature(Halide::Target::NoBoundsQuery),
+      Halide::LinkageType::External);
+  return writeWhole(path, cKernel(module).print())
+             ? ""
+             : "can't write " + path + ": " + strerror(errno);
+}
+
 std::string lowerKernel(exec::KernelOp op, const Target &target,
                         const KernelCompilerOptions &options,
                         const std::string &path) {
@@ -45,6 +67,8 @@ std::string lowerKernel(exec::KernelOp op, const Target &target,
     if (!kernel)
       return "there is no algorithm '" + op.getSchedule().getAlgorithm().str() +
              "'";
+    if (options.output == KernelOutput::C)
+      return lowerToC(op, *kernel, target, path);
     std::string temporary = path + ".tmp" + std::to_string(getpid());
     auto compile = [&](unsigned attempt, KernelOutput output) {
       KernelBuilder builder(group, op.getSchedule(), target, attempt);

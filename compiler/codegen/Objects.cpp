@@ -19,6 +19,15 @@ ProgramObjects::~ProgramObjects() {
     unlink(path.c_str());
 }
 
+uint64_t weightsIdOf(exec::ProgramOp program, const WeightSource &weights) {
+  std::string prepared;
+  raw_string_ostream os(prepared);
+  for (auto function : program.getBody().front().getOps<exec::FunctionOp>())
+    if (function.getSymName() == "prepare")
+      function->print(os);
+  return xxh3_64bits(prepared) ^ weights.id();
+}
+
 bool makeObjects(exec::ProgramOp program, const WeightSource &weights,
                  const Target &target, const ProgramOptions &how,
                  WeightsObject weightsObject, ProgramObjects &objects,
@@ -36,14 +45,7 @@ bool makeObjects(exec::ProgramOp program, const WeightSource &weights,
   ProgramTableOptions table;
   table.symbol = how.symbol;
   table.embedWeights = how.weightsIn.empty();
-  std::string prepared;
-  {
-    raw_string_ostream os(prepared);
-    for (auto function : program.getBody().front().getOps<exec::FunctionOp>())
-      if (function.getSymName() == "prepare")
-        function->print(os);
-  }
-  table.weightsId = xxh3_64bits(prepared) ^ weights.id();
+  table.weightsId = weightsIdOf(program, weights);
 
   // Weights are prepared while kernels compile.
   std::vector<ForkedJob> jobs;

@@ -30,6 +30,9 @@ struct ProgramObjects {
   std::vector<std::string> temporaries;
 };
 
+/// What weights, prepared for a program, are known by.
+uint64_t weightsIdOf(exec::ProgramOp program, const WeightSource &weights);
+
 /// Makes the objects of a program: its kernels, its table, its weights. False
 /// after messages to `errors`.
 bool makeObjects(exec::ProgramOp program, const WeightSource &weights,
