@@ -45,7 +45,7 @@ halcyon_status halcyon_session_set_batch(halcyon_session *S, uint32_t Batch) {
   if (__builtin_mul_overflow(P.arena_bytes, uint64_t(Batch), &Bytes) ||
       __builtin_add_overflow(Bytes, P.fixed_bytes, &Bytes))
     Bytes = UINT64_MAX;
-  if (Bytes > S->ArenaBytes) {
+  if (Bytes > S->ArenaBytes && !S->Device) {
     size_t Alignment =
         P.alignment > BlockAlignment ? P.alignment : BlockAlignment;
     auto *Arena = static_cast<uint8_t *>(S->Memory.allocate(Bytes, Alignment));
@@ -61,13 +61,13 @@ halcyon_status halcyon_session_set_batch(halcyon_session *S, uint32_t Batch) {
   for (uint32_t I = 0; I != P.num_views; ++I) {
     const halcyon_view &View = P.views[I];
     uint32_t Images = S->OfImage[I] ? 1 : Batch;
-    if (View.space == HALCYON_ARENA)
+    if (View.space == HALCYON_ARENA && !S->Device)
       S->Buffers[I].host = S->Arena + Images * View.slot + View.offset;
     for (unsigned D = 0; D != View.rank; ++D)
       if (View.dims[D].extent == HALCYON_BATCH)
         S->Buffers[I].dim[D].extent = int32_t(Images);
   }
-  return HALCYON_OK;
+  return S->Device.place(*S);
 }
 
 static halcyon_status bind(halcyon_session *S, halcyon_space Space,
@@ -78,7 +78,8 @@ static halcyon_status bind(halcyon_session *S, halcyon_space Space,
   const halcyon_program &P = *S->Program;
   for (uint32_t I = 0; I != P.num_views; ++I) {
     const halcyon_view &View = P.views[I];
-    if (View.space == Space && View.index == Index && !S->OfImage[I])
+    if (View.space == Space && View.index == Index && !S->OfImage[I] &&
+        !S->Device)
       S->Buffers[I].host = static_cast<uint8_t *>(Data) + View.offset;
   }
   if (Space == HALCYON_INPUT)

@@ -40,6 +40,8 @@ const char *halcyon_status_text(halcyon_status Status) {
     return "a kernel failed";
   case HALCYON_BUSY:
     return "the session is in use by another thread";
+  case HALCYON_DEVICE_FAILED:
+    return "the device is missing or failed";
   }
   return "unknown status";
 }
@@ -224,7 +226,7 @@ static halcyon_status setUp(halcyon_session &S, const halcyon_options &Options,
   if (!makeTables(S))
     return fail(Error, HALCYON_NO_MEMORY, "out of memory");
   fillTables(S);
-  if (halcyon_session_set_batch(&S, 1)) {
+  if (S.Device.open(S) || halcyon_session_set_batch(&S, 1)) {
     Error = S.Error;
     return Error.status;
   }
@@ -292,6 +294,7 @@ void halcyon_session_destroy(halcyon_session *Session) {
   const halcyon_program &P = *S.Program;
   const Allocator Memory = S.Memory;
   S.Pool.stop(Memory);
+  S.Device.close(S);
   if (S.Contexts)
     for (unsigned I = 0; I != S.NumThreads; ++I)
       S.Contexts[I].Blocks.trim(Memory);
@@ -348,6 +351,8 @@ static halcyon_status runFunction(halcyon_session &S, const halcyon_function &F,
       break;
     }
     if (Timed) {
+      if ((Status = S.Device.wait(S)))
+        break;
       uint64_t Now = nowNs();
       CallTime &Time = S.Times[I - F.first_call];
       uint64_t Ns = Now - Before;
@@ -372,7 +377,11 @@ halcyon_status halcyon_session_run(halcyon_session *S) {
                   P.strings + P.inputs[I].name);
   if (halcyon_status Status = bindOwnOutputs(*S))
     return Status;
-  halcyon_status Status = runFunction(*S, P.functions[0], S->Profiling);
+  halcyon_status Status = S->Device.copyIn(*S);
+  if (!Status)
+    Status = runFunction(*S, P.functions[0], S->Profiling);
+  if (!Status)
+    Status = S->Device.copyOut(*S);
   if (Status)
     say(S->Logger, HALCYON_LOG_ERROR, S->Error.text);
   return Status;

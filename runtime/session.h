@@ -4,6 +4,7 @@
 #define HALCYON_RUNTIME_SESSION_H
 
 #include "halcyon/halcyon.h"
+#include "device.h"
 #include "memory.h"
 #include "threads.h"
 #include "weights.h"
@@ -37,6 +38,7 @@ struct halcyon_session {
   const uint8_t *Weights = nullptr;
   uint8_t *Arena = nullptr;
   uint64_t ArenaBytes = 0;
+  halcyon::DeviceMemory Device;
   uint32_t Batch = 0;
 
   halide_buffer_t *Buffers = nullptr; ///< one per view

@@ -182,7 +182,8 @@ compileKernels(exec::ProgramOp program, const Target &target,
     std::string text;
     llvm::raw_string_ostream os(text);
     kernel->print(os, OpPrintingFlags().useLocalScope());
-    os << target.halide << (options.asserts ? "asserts" : "");
+    os << target.halide << (target.device ? target.device->halide : "")
+       << (options.asserts ? "asserts" : "");
     std::string path = cachePath(text, extensionOf(options.output));
     bool cached = options.useCache && llvm::sys::fs::exists(path);
     result.push_back({kernel, path, cached, ""});

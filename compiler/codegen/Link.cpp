@@ -121,8 +121,13 @@ std::string linkExecutable(const std::vector<std::string> &objects,
   for (const std::string &folder : folders)
     command.push_back("-L" + folder);
   command.insert(command.end(), objects.begin(), objects.end());
+  // What Halide's runtime for a device has as well is weak there.
+  if (target.device)
+    command.push_back("--whole-archive");
   for (StringRef name : libraries)
     command.push_back(runtimeLibrary(name));
+  if (target.device)
+    command.push_back("--no-whole-archive");
   command.insert(command.end(), images.begin(), images.end());
   if (cxx)
     command.push_back(language[2]);

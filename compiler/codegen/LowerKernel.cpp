@@ -74,7 +74,7 @@ std::string lowerKernel(exec::KernelOp op, const Target &target,
       KernelBuilder builder(group, op.getSchedule(), target, attempt);
       kernel->build(builder);
       Halide::Pipeline pipeline = builder.finish();
-      Halide::Target machine = builder.halideTarget()
+      Halide::Target machine = builder.halideTarget(kernel->isForDevice())
                                    .with_feature(Halide::Target::NoRuntime)
                                    .with_feature(Halide::Target::UserContext);
       if (!options.asserts)

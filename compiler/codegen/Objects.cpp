@@ -2,6 +2,7 @@
 
 #include "compiler/codegen/Objects.h"
 #include "compiler/codegen/Cache.h"
+#include "compiler/codegen/DeviceRuntime.h"
 #include "compiler/codegen/ProgramTable.h"
 
 #include "llvm/Support/xxhash.h"
@@ -61,6 +62,8 @@ bool makeObjects(exec::ProgramOp program, const WeightSource &weights,
                                               how.weightsIn);
                     }});
   }
+  if (target.device)
+    objects.paths.push_back(deviceRuntime(target, jobs));
   std::string tablePath = temporary("table");
   auto kernels = compileKernels(program, target, how.kernels, jobs, errors);
   if (mlir::failed(kernels))

@@ -85,7 +85,7 @@ void TableWriter::addRoot() {
   SmallVector<Type> fields(8, i32);
   fields.append({i64, i64, i64});
   fields.append(11, pointer);
-  fields.append({i64, i32});
+  fields.append({i64, i32, pointer});
   auto type = LLVM::LLVMStructType::getLiteral(context, fields);
 
   LLVM::GlobalOp kernelTable = addKernels();
@@ -112,6 +112,10 @@ void TableWriter::addRoot() {
                                        text("target", target.halide),
                                        text("features", target.cpuFeatures)};
 
+  if (target.device) {
+    auto function = LLVM::LLVMFunctionType::get(pointer, {});
+    LLVM::LLVMFuncOp::create(builder, loc, target.device->interface, function);
+  }
   auto root = LLVM::GlobalOp::create(builder, loc, type, /*isConstant=*/true,
                                      LLVM::Linkage::External, options.symbol,
                                      Attribute(), /*alignment=*/8);
@@ -131,7 +135,7 @@ void TableWriter::addRoot() {
   for (uint64_t n : {size_t(HALCYON_PROGRAM_VERSION), tables.kernels.size(),
                      tables.views.size(), tables.calls.size(),
                      tables.functions.size(), tables.inputs.size(),
-                     tables.outputs.size(), size_t(64)})
+                     tables.outputs.size(), size_t(target.alignment)})
     number(i32, n);
   number(i64, program.getArena());
   number(i64, program.getArenaFixed());
@@ -146,6 +150,9 @@ void TableWriter::addRoot() {
     address(name);
   number(i64, options.weightsId);
   number(i32, tables.onlyBatch);
+  if (target.device)
+    put(LLVM::AddressOfOp::create(builder, loc, pointer,
+                                  target.device->interface));
   LLVM::ReturnOp::create(builder, loc, value);
 }
 

@@ -344,21 +344,15 @@ static Func defineUpsample(Operation *op, ArrayRef<LogicalTensor> in,
   // The two cells that a position lies between, and its distance from one.
   auto between = [&](Expr i, int axis, int size) {
     int scale = (int)up.getScale()[axis];
-    auto exact = [](double value) {
-      return Halide::Internal::make_const(Halide::Float(64), value);
-    };
-    Expr position;
-    if (up.getAlignCorners())
-      position = Halide::cast<double>(i) *
-                 exact(size * scale == 1 ? 0 : (size - 1.0) / (size * scale - 1.0));
-    else
-      position = (Halide::cast<double>(i) + exact(0.5)) * exact(1.0 / scale) -
-                 exact(0.5);
-    position = Halide::clamp(position, exact(0), exact(size - 1.0));
-    Expr low = Halide::cast<int>(Halide::floor(position));
+    // The position is a fraction of whole numbers: exact in any type, and on
+    // devices that have no double.
+    Expr above = up.getAlignCorners() ? i * (size - 1) : 2 * i + 1 - scale;
+    int below = up.getAlignCorners() ? std::max(1, size * scale - 1) : 2 * scale;
+    above = Halide::clamp(above, 0, (size - 1) * below);
+    Expr low = above / below;
     return std::array<Expr, 3>{
-        Halide::clamp(low, 0, size - 1), Halide::clamp(low + 1, 0, size - 1),
-        Halide::cast(typeOf(in[0]), position - Halide::cast<double>(low))};
+        low, Halide::min(low + 1, size - 1),
+        Halide::cast(typeOf(in[0]), above % below) / number(in[0], below)};
   };
   auto bx = between(x, 1, (int)cnn::sizeOf(up.getX(), 3));
   auto by = between(y, 0, (int)cnn::sizeOf(up.getX(), 2));

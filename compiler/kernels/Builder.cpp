@@ -273,8 +273,9 @@ std::vector<Halide::Argument> KernelBuilder::arguments() {
   return result;
 }
 
-Halide::Target KernelBuilder::halideTarget() const {
-  return Halide::Target(target.halide);
+Halide::Target KernelBuilder::halideTarget(bool withDevice) const {
+  return Halide::Target(target.halide +
+                        (withDevice ? target.device->halide : ""));
 }
 
 } // namespace halcyon

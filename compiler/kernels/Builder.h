@@ -100,7 +100,8 @@ public:
   /// The inputs in the order of the kernel's arguments.
   std::vector<Halide::Argument> arguments();
 
-  Halide::Target halideTarget() const;
+  /// The CPU's, and the device's where the kernel is for one.
+  Halide::Target halideTarget(bool withDevice = false) const;
 
 private:
   Halide::Expr evaluateMap(cnn::MapOp map, const Point &p);

@@ -85,6 +85,8 @@ static bool isOrdinary(Value value, bool written) {
 
 bool Kernel::takes(const Group &group, const Target &target,
                    std::string &why) const {
+  if (isForDevice() != target.device.has_value())
+    return false;
   if (!isGeneral()) {
     auto ordinary = [](bool written) {
       return [=](Value value) { return isOrdinary(value, written); };
@@ -166,7 +168,7 @@ Kernel::spaceFrom(const Group &group, const Target &target,
 
 std::pair<StringRef, StringRef> splitParameter(StringRef name) {
   auto [term, key] = name.split('_');
-  for (StringRef family : {"task", "tile", "unroll"})
+  for (StringRef family : {"task", "tile", "threads", "unroll"})
     if (term == family)
       return {term, key};
   return {name, ""};

@@ -95,6 +95,10 @@ public:
   /// Whether it is asked only where no other kernel computes a group.
   virtual bool isFallback() const { return false; }
 
+  /// Whether its schedules are for a device's blocks of threads, not for a CPU's
+  /// cores and vectors.
+  virtual bool isForDevice() const { return false; }
+
   /// What `takes` asks of a kernel, of groups that it may be asked of.
   virtual bool handles(const Group &group, const Target &target,
                        std::string &why) const = 0;

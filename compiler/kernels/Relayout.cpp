@@ -63,4 +63,13 @@ public:
 
 static RegisterKernel<Relayout> relayout;
 
+static Func defineRelayout(Operation *op, ArrayRef<LogicalTensor> in,
+                           ArrayRef<Expr> sizes) {
+  Func f("relayout");
+  std::vector<Var> vars = logicalVars(sizes.size());
+  f(vars) = in[0].func(std::vector<Expr>(vars.begin(), vars.end()));
+  return f;
+}
+static RegisterAlgorithm algorithm("cnn.relayout", defineRelayout);
+
 } // namespace halcyon

@@ -57,7 +57,7 @@ LayoutNode LayoutSolver::makeNode(Operation *op, LayoutPrices prices) {
       for (Value input : concat.getInputs())
         choice.inputs.push_back(isMap(input) ? layout : cnn::LayoutAttr());
       choice.outputs.push_back(isMap(concat) ? layout : cnn::LayoutAttr());
-      bool free = isMap(concat) && concatIsFree(concat, layout);
+      bool free = isMap(concat) && concatIsFree(concat, layout, target);
       add(choice, free ? 0 : conversionSeconds(concat.getResult()));
       if (!isMap(concat))
         break;
@@ -161,7 +161,11 @@ void LayoutSolver::solve() {
   }
 }
 
-bool concatIsFree(cnn::ConcatOp concat, cnn::LayoutAttr layout) {
+bool concatIsFree(cnn::ConcatOp concat, cnn::LayoutAttr layout,
+                  const Target &target) {
+  // A device's buffers begin at multiples of more than a channel.
+  if (target.device)
+    return false;
   // A slice begins at a whole block; only the last may end within one.
   for (Value input : concat.getInputs().drop_back())
     if (cnn::sizeOf(input, 1) % layout.getBlock())

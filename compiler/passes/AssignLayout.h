@@ -77,7 +77,8 @@ private:
 };
 
 /// Whether all operands can be slices of the result's buffer.
-bool concatIsFree(cnn::ConcatOp concat, cnn::LayoutAttr layout);
+bool concatIsFree(cnn::ConcatOp concat, cnn::LayoutAttr layout,
+                  const Target &target);
 /// Whether a flattened value lies as the value itself does.
 bool flattenIsFree(mlir::Type type);
 

@@ -28,7 +28,13 @@ static cnn::FusedOp wrap(OpBuilder &builder, Location loc, ValueRange inputs,
     body->addArgument(input.getType(), loc);
   cnn::YieldOp::create(builder, loc, make(builder, body->getArguments()));
   Group group(*body);
-  fused.setScheduleAttr(findKernel(algorithm)->schedule(group, target));
+  const Kernel *kernel = findKernel(algorithm);
+  // Devices have one kernel for all that moves data.
+  std::string why;
+  for (const Kernel *other : allKernels())
+    if (target.device && other->isGeneral() && other->takes(group, target, why))
+      kernel = other;
+  fused.setScheduleAttr(kernel->schedule(group, target));
   return fused;
 }
 
@@ -150,7 +156,7 @@ void LayoutWriter::sliceConcats() {
       model.getBody().front().getOps<cnn::ConcatOp>());
   for (cnn::ConcatOp concat : llvm::reverse(concats)) {
     Value result = concat.getResult();
-    if (!isMap(result) || !concatIsFree(concat, layouts[result]))
+    if (!isMap(result) || !concatIsFree(concat, layouts[result], target))
       continue;
     sliced.insert(concat);
     // All operands may already follow each other in another buffer.
@@ -179,7 +185,7 @@ void LayoutWriter::sliceConcats() {
                   isa<cnn::FusedOp, cnn::ConcatOp>(input.getDefiningOp()) &&
                   (!input.getDefiningOp<cnn::ConcatOp>() ||
                    concatIsFree(input.getDefiningOp<cnn::ConcatOp>(),
-                                layouts[input]));
+                                layouts[input], target));
       if (!free) {
         input = convert(builder, input, layouts[input]);
         operand.set(input);

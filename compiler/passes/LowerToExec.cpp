@@ -8,6 +8,7 @@
 
 #include "mlir/IR/IRMapping.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/MathExtras.h"
 #include "llvm/Support/SHA1.h"
 
 using namespace mlir;
@@ -15,8 +16,6 @@ using namespace mlir;
 namespace halcyon {
 #define GEN_PASS_DEF_LOWERTOEXEC
 #include "compiler/passes/Passes.h.inc"
-
-static int64_t alignUp(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 namespace {
 
@@ -45,6 +44,9 @@ private:
   Value view(Value value, Location loc);
   StringRef kernelFor(Block &body, cnn::ScheduleAttr schedule, StringRef anchor);
   exec::FunctionOp makeFunction(StringRef name);
+  int64_t alignUp(int64_t bytes) const {
+    return llvm::alignTo(bytes, target.alignment);
+  }
 
   cnn::ModelOp model;
   const Target &target;

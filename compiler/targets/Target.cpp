@@ -10,7 +10,8 @@ namespace halcyon {
 
 static const TargetFamily *const families[] = {&x86Family, &armFamily};
 
-std::optional<Target> findTarget(StringRef name, std::string &known) {
+/// The target of a CPU's name.
+static std::optional<Target> findCpu(StringRef name) {
   if (name.empty() || name == "host") {
     HostFacts facts = hostFacts();
     for (const TargetFamily *family : families)
@@ -20,15 +21,27 @@ std::optional<Target> findTarget(StringRef name, std::string &known) {
         return target;
       }
   }
-  SmallVector<StringRef> names = {"host"};
-  for (const TargetFamily *family : families) {
+  for (const TargetFamily *family : families)
     if (auto target = family->find(name)) {
       target->machine = target->name;
       return target;
     }
+  return std::nullopt;
+}
+
+std::optional<Target> findTarget(StringRef name, std::string &known) {
+  if (auto target = findCpu(name))
+    return target;
+  auto [cpu, device] = name.contains('+') ? name.split('+')
+                                          : std::pair(StringRef("host"), name);
+  if (auto target = findCpu(cpu); target && addDevice(*target, device))
+    return target;
+  SmallVector<StringRef> names = {"host"}, devices;
+  for (const TargetFamily *family : families)
     family->names(names);
-  }
-  known = join(names, ", ");
+  deviceNames(devices);
+  known = join(names, ", ") + ", and of devices " + join(devices, ", ") +
+          ", or both as CPU+DEVICE";
   return std::nullopt;
 }
 

@@ -11,8 +11,18 @@
 
 namespace halcyon {
 
+/// A device beside the CPU, on which kernels run as grids of threads.
+struct Device {
+  std::string halide;    ///< what it adds to the CPU's target string
+  std::string interface; ///< the function of Halide's runtime that gives its
+                         ///< halide_device_interface_t
+  int threads = 256;     ///< of a block, at most
+  int64_t shared = 32 << 10; ///< bytes that the threads of a block share
+};
+
 /// What kernels and the cost model know of a machine. Sizes in bytes, rates
-/// per second.
+/// per second. Where there is a device they are the device's: a core is a
+/// multiprocessor, lanes are the threads that step together.
 struct Target {
   std::string name;         ///< as `--target` says it: "x86-64-avx512"
   std::string machine;      ///< the same; of "host" the name that its code has
@@ -30,11 +40,14 @@ struct Target {
   double l2Bandwidth = 80e9; ///< one core
   double bandwidth = 18e9;   ///< memory, one core
   double totalBandwidth = 30e9; ///< memory, all cores
-  double callSeconds = 1e-6;    ///< starting a parallel loop
+  double callSeconds = 1e-6;    ///< starting a parallel loop, or a grid
+  int64_t alignment = 64;   ///< of every buffer within the arena or the weights
+  std::optional<Device> device;
 };
 
-/// The target of a name, or the machine's own for "host" or "". Nothing where
-/// the name is unknown; `known` then lists what there is.
+/// The target of a name, or the machine's own for "host" or "". A device's name
+/// stands for it beside the machine's own CPU, "arm64+opencl" for it beside
+/// another. Nothing where the name is unknown; `known` then lists what there is.
 std::optional<Target> findTarget(llvm::StringRef name, std::string &known);
 
 } // namespace halcyon

@@ -31,6 +31,12 @@ struct TargetFamily {
 
 extern const TargetFamily x86Family, armFamily;
 
+/// The names of devices.
+void deviceNames(llvm::SmallVectorImpl<llvm::StringRef> &names);
+/// Puts the device of a name beside the CPU of `target`; false where there is
+/// none of that name.
+bool addDevice(Target &target, llvm::StringRef name);
+
 HostFacts hostFacts();
 /// Replaces what `target` assumes of a machine by what is known of this one.
 void applyHost(Target &target, const HostFacts &facts, double flopsPerCycle);

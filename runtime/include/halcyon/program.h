@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define HALCYON_PROGRAM_VERSION 4
+#define HALCYON_PROGRAM_VERSION 5
 
 /// Where the bytes of a view lie.
 enum halcyon_space {
@@ -116,6 +116,9 @@ typedef struct halcyon_program {
   const char *cpu_features; ///< space-separated LLVM feature names that the kernels need
   uint64_t weights_id;   ///< hash of the weights; a weights file begins with it
   uint32_t only_batch;   ///< the only batch that it computes; 0 where it is free
+  /// Gives Halide's interface to the device that the kernels run on (its
+  /// halide_device_interface_t); NULL for kernels of a CPU.
+  const void *(*device)(void);
 } halcyon_program;
 
 #ifdef __cplusplus

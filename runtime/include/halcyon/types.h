@@ -27,7 +27,8 @@ typedef enum halcyon_status {
       6, ///< the weights file is missing, damaged or another model's
   HALCYON_UNBOUND = 7, ///< an input or output has no memory yet
   HALCYON_KERNEL_FAILED = 8,
-  HALCYON_BUSY = 9 ///< another thread is inside this session
+  HALCYON_BUSY = 9, ///< another thread is inside this session
+  HALCYON_DEVICE_FAILED = 10 ///< there is no such device, or it refused
 } halcyon_status;
 
 typedef struct halcyon_error {

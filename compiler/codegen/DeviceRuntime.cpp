@@ -1,0 +1,47 @@
+//===- DeviceRuntime.cpp - What programs for a device link ----------------===//
+
+#include "compiler/codegen/DeviceRuntime.h"
+#include "compiler/codegen/Cache.h"
+
+#include "Halide.h"
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/FileSystem.h"
+
+#include <cstring>
+#include <unistd.h>
+
+namespace halcyon {
+
+/// The architecture and the system: what the runtime is compiled for.
+static std::string baseTarget(const Target &target) {
+  // "x86-64-linux", and features behind it.
+  llvm::StringRef whole = target.halide;
+  size_t end = 0;
+  for (int part = 0; part < 3; ++part)
+    end = whole.find('-', end + 1);
+  return whole.take_front(end).str();
+}
+
+std::string deviceRuntime(const Target &target, std::vector<ForkedJob> &jobs) {
+  std::string name = baseTarget(target) + target.device->halide;
+  std::string path = cachePath("runtime of " + name, "o");
+  if (llvm::sys::fs::exists(path))
+    return path;
+  jobs.push_back({"the runtime of " + name, [=]() -> std::string {
+                    std::string temporary =
+                        path + ".tmp" + std::to_string(getpid());
+                    try {
+                      Halide::compile_standalone_runtime(
+                          {{Halide::OutputFileType::object, temporary}},
+                          Halide::Target(name));
+                    } catch (const std::exception &error) {
+                      return error.what();
+                    }
+                    if (rename(temporary.c_str(), path.c_str()) != 0)
+                      return "can't write " + path + ": " + strerror(errno);
+                    return "";
+                  }});
+  return path;
+}
+
+} // namespace halcyon

@@ -1,0 +1,17 @@
+//===- DeviceRuntime.h - What programs for a device link ------------------===//
+
+#ifndef HALCYON_COMPILER_CODEGEN_DEVICERUNTIME_H
+#define HALCYON_COMPILER_CODEGEN_DEVICERUNTIME_H
+
+#include "compiler/codegen/KernelCompiler.h"
+
+namespace halcyon {
+
+/// Halide's runtime for the target's device, an object in the cache. Returns
+/// where it is, or will be when the job, which is added to `jobs` where it is not
+/// there yet, has run. Its functions are weak: those of our own runtime win.
+std::string deviceRuntime(const Target &target, std::vector<ForkedJob> &jobs);
+
+} // namespace halcyon
+
+#endif // HALCYON_COMPILER_CODEGEN_DEVICERUNTIME_H

@@ -1,0 +1,22 @@
+//===- GpuLoops.h - Grids of threads that kernels share -------------------===//
+
+#ifndef HALCYON_COMPILER_KERNELS_GPULOOPS_H
+#define HALCYON_COMPILER_KERNELS_GPULOOPS_H
+
+#include "compiler/kernels/Builder.h"
+
+namespace halcyon {
+
+/// Cuts the loops over `vars`, innermost first, into blocks of threads: a thread
+/// for each element, neighbours in the innermost dimension in one warp. `inner`
+/// is that dimension's extent. Without variables there is one thread.
+void scheduleThreads(Halide::Stage stage, std::vector<Halide::Var> vars,
+                     int64_t inner);
+
+/// Computes everything before `outputs` that has updates as a whole, a thread
+/// for each element that an update reaches without a sum.
+void storeSumsOnDevice(const std::vector<Halide::Func> &outputs);
+
+} // namespace halcyon
+
+#endif // HALCYON_COMPILER_KERNELS_GPULOOPS_H

@@ -1,0 +1,91 @@
+//===- GpuPlain.cpp - Any group on a device -------------------------------===//
+
+#include "compiler/kernels/Algorithm.h"
+#include "compiler/kernels/GpuLoops.h"
+#include "compiler/kernels/Loops.h"
+#include "dialects/cnn/Support.h"
+
+using namespace mlir;
+using Halide::Expr;
+using Halide::Func;
+using Halide::Var;
+
+namespace halcyon {
+
+namespace {
+/// A group from its operations' definitions, a thread for each element: what
+/// moves data, elementwise chains, pools, and whatever no other kernel computes
+/// on a device.
+class GpuPlain : public Kernel {
+public:
+  StringRef name() const override { return "gpu_plain"; }
+  bool isGeneral() const override { return true; }
+  bool isForDevice() const override { return true; }
+
+  bool handles(const Group &group, const Target &,
+               std::string &why) const override {
+    if (group.anchors().size() > 1)
+      return false;
+    return llvm::all_of(group.block().without_terminator(), [](Operation &op) {
+      return isa<cnn::MapOp>(op) || findAlgorithm(op.getName().getStringRef());
+    });
+  }
+
+  SmallVector<LayoutChoice> layouts(const Group &group,
+                                    const Target &) const override {
+    if (group.anchorAs<cnn::RelayoutOp>())
+      return {layoutsOfTypes(group)};
+    return {uniformLayout(group, "nhwc"), uniformLayout(group, "nchw")};
+  }
+
+  // A thread reads what it needs from memory, again for each element.
+  double cost(const Group &group, const Target &target) const override {
+    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.02);
+  }
+
+  void build(KernelBuilder &b) const override {
+    LogicalGroup logical(batchOf(b));
+    for (Value argument : b.group.inputs())
+      logical.bind(argument, logicalInput(b, argument));
+    std::vector<Func> outputs;
+    for (auto [index, value] : llvm::enumerate(b.group.outputs())) {
+      auto type = cnn::tensorOf(value);
+      // Variables in the order of the buffer, coordinates in the logical one.
+      std::vector<Var> vars = logicalVars(type.getRank());
+      std::vector<Expr> at(vars.begin(), vars.end());
+      if (type.getRank() == 4) {
+        vars = b.vars(value.getType());
+        Point p = b.point(value.getType());
+        at = {p.x, p.y, p.c, p.n};
+      }
+      Func output = b.output(index, vars, logical.get(value).func(at));
+      int64_t inner = 1;
+      if (type.getRank())
+        inner = type.getDimSize(vars[0].name() == b.c.name() && type.getRank() == 4
+                                    ? 1
+                                    : type.getRank() - 1);
+      scheduleThreads(output, vars,
+                      ShapedType::isDynamic(inner) ? 1 << 20 : inner);
+      outputs.push_back(output);
+    }
+    storeSumsOnDevice(outputs);
+  }
+
+private:
+  /// What values have already, as a change of layouts says.
+  static LayoutChoice layoutsOfTypes(const Group &group) {
+    LayoutChoice choice = uniformLayout(group, "nchw");
+    for (auto [layout, value] : llvm::zip(choice.inputs, group.inputs()))
+      if (layout)
+        layout = cnn::layoutOf(value.getType());
+    for (auto [layout, value] : llvm::zip(choice.outputs, group.outputs()))
+      if (layout)
+        layout = cnn::layoutOf(value.getType());
+    return choice;
+  }
+};
+} // namespace
+
+static RegisterKernel<GpuPlain> gpuPlain;
+
+} // namespace halcyon
