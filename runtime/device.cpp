@@ -106,7 +106,7 @@ halcyon_status DeviceMemory::open(halcyon_session &S) {
   if (!P.weight_bytes)
     return HALCYON_OK;
   if (!allocate(S, Weights, P.weight_bytes, WideUnit))
-    return refused(S, "no room for the weights on the device");
+    return refused(S, "the weights have no place on the device");
   Weights.Buffer.host = const_cast<uint8_t *>(S.Weights);
   Weights.Buffer.set_host_dirty();
   int Code = Api->copy_to_device(S.UserContext, &Weights.Buffer, Api);
@@ -129,7 +129,7 @@ halcyon_status DeviceMemory::place(halcyon_session &S) {
   }
   for (uint32_t I = 0; Good && I != P.num_views; ++I)
     Good = putView(S, I);
-  return Good ? HALCYON_OK : refused(S, "no room on the device");
+  return Good ? HALCYON_OK : refused(S, "the arena has no place on the device");
 }
 
 halcyon_status DeviceMemory::copyIn(halcyon_session &S) {
