@@ -144,26 +144,33 @@ private:
 } // namespace
 
 /// The index of a stage along which neighbours in memory are read by most of
-/// its reads: one of the reduction's arguments, or one of the keys; null where
-/// there is none.
+/// its reads, and elements far from each other by the fewest: one of the
+/// reduction's arguments, or one of the keys; null where there is none.
 static Value contiguousIndex(IndexedExpr &exprs,
                              const IndexedExpr::Stage &stage) {
   cnn::ReduceOp reduce = stage.reduce;
   SmallVector<Value> candidates(reduce.getBody().getArguments());
   candidates.append(stage.keys);
   Value best;
-  int most = 0;
+  std::pair<int, int> most = {0, 0};
   for (Value candidate : candidates) {
-    int count = 0;
+    int near = 0, far = 0;
     reduce->walk([&](cnn::ReadOp read) {
       if (read.getAt().empty())
         return;
-      Value index = read.getAt()[innermostOf(read.getTensor().getType())];
-      auto form = exprs.facts().around(index, candidate);
-      count += form && form->first == 1;
+      unsigned innermost = innermostOf(read.getTensor().getType());
+      bool follows = false, jumps = false;
+      for (auto [axis, index] : llvm::enumerate(read.getAt())) {
+        auto form = exprs.facts().around(index, candidate);
+        bool next = axis == innermost && form && form->first == 1;
+        follows |= next;
+        jumps |= !next && (!form || form->first != 0);
+      }
+      near += follows && !jumps;
+      far += jumps;
     });
-    if (count > most) {
-      most = count;
+    if (near && (!best || std::pair(near - 4 * far, near) > most)) {
+      most = {near - 4 * far, near};
       best = candidate;
     }
   }

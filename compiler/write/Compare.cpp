@@ -62,6 +62,11 @@ static void collect(cnn::ConcatOp concat, SmallVectorImpl<Value> &parts) {
 }
 
 bool Comparison::match(Value left, Value right) {
+  // A weight that several layers share is written for each.
+  if (left.getDefiningOp<cnn::WeightOp>()) {
+    open.push_back({left, right});
+    return left.getType() == right.getType();
+  }
   auto [found, fresh] = known.try_emplace(left, right);
   if (!fresh)
     return found->second == right;
@@ -193,6 +198,24 @@ static void mergeOperands(cnn::MapOp map) {
       }
 }
 
+/// In the language weights stand behind all other operands.
+static void weightsLast(cnn::IndexedOp op) {
+  SmallVector<unsigned> order = llvm::to_vector(
+      llvm::seq<unsigned>(op.getInputs().size()));
+  llvm::stable_sort(order, [&](unsigned i, unsigned j) {
+    auto isWeight = [&](unsigned k) {
+      return op.getInputs()[k].getDefiningOp<cnn::WeightOp>() != nullptr;
+    };
+    return !isWeight(i) && isWeight(j);
+  });
+  SmallVector<Value> inputs = llvm::map_to_vector(
+      order, [&](unsigned i) { return Value(op.getInputs()[i]); });
+  op.getInputsMutable().assign(inputs);
+  op.walk([&](cnn::ReadOp read) {
+    read.setOperand(llvm::find(order, read.getOperand()) - order.begin());
+  });
+}
+
 /// A copy in which what can be said in several ways is said in one.
 static OwningOpRef<ModuleOp> normalized(ModuleOp module) {
   OwningOpRef<ModuleOp> copy = module.clone();
@@ -201,6 +224,8 @@ static OwningOpRef<ModuleOp> normalized(ModuleOp module) {
       op->getName().populateDefaultProperties(op->getPropertiesStorage());
     if (auto map = dyn_cast<cnn::MapOp>(op))
       mergeOperands(map);
+    if (auto indexed = dyn_cast<cnn::IndexedOp>(op))
+      weightsLast(indexed);
   });
   PassManager manager(module.getContext());
   manager.addNestedPass<cnn::ModelOp>(createOpenBatch());

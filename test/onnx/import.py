@@ -18,7 +18,8 @@ import onnx
 import cases
 
 # Models shipped in packages, and the sizes that they leave open.
-SHAPES = {"ch_PP-OCRv4_det_infer": "x=1,3,320,320", "ch_ppocr_mobile_v2.0_cls_infer": "x=1,3,48,192"}
+SHAPES = {"ch_PP-OCRv4_det_infer": "x=1,3,320,320", "ch_ppocr_mobile_v2.0_cls_infer": "x=1,3,48,192",
+          "ch_PP-OCRv4_rec_infer": "x=1,3,48,320"}
 
 
 # The one on the path, as lit has it, or the one that was built.

@@ -34,6 +34,9 @@ private:
 
 /// A shape as the value of a tensor has it: the batch outermost.
 Shape heldShape(llvm::ArrayRef<int64_t> shape);
+/// Which order of held dimensions the tensors have that are not known, of `rank`
+/// dimensions; empty where that is their own.
+Shape orderOf(llvm::ArrayRef<Tensor> tensors, size_t rank);
 
 /// One way through a graph, with the batch open or fixed.
 class Importer {
@@ -53,6 +56,10 @@ public:
   std::string pathOf(const Node &node);
   std::string describe(const Node &node);
   bool importNodes(const Graph &graph);
+  /// The tensor with the number of images that there is, in place of an open one.
+  Tensor closed(const Tensor &tensor);
+  /// The other way round, where there is one image.
+  Tensor opened(const Tensor &tensor, NodeContext &context);
 
   const Model &model;
   mlir::MLIRContext &context;
@@ -77,7 +84,7 @@ private:
   bool addInput(const Port &port);
   bool addOutputs();
   cnn::OutputOp addOutput(llvm::StringRef name, mlir::Value value);
-  Tensor closed(const Tensor &tensor);
+  mlir::Value imageOf(mlir::Value from, DataType type, int64_t images);
   bool importClosed(const Node &node, ImportFunction import,
                     NodeContext &context);
   void addCounted(const std::string &name, NodeContext &context);

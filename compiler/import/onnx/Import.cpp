@@ -111,7 +111,7 @@ Type Importer::elementType(DataType type) {
 Shape Importer::keptShape(const Tensor &tensor) {
   if (tensor.shape.empty())
     return {1};
-  Shape held = heldShape(tensor.shape), maps = asMaps(held);
+  Shape held = heldShape(tensor.held().shape), maps = asMaps(held);
   if (tensor.value && maps.size() != held.size() &&
       tensor.value.getType() == typeOf(tensor.type, maps))
     return maps;
@@ -400,6 +400,11 @@ bool Importer::importNodes(const Graph &graph) {
         done = succeeded(import(context)) && !context.failed();
       if (!mixed.empty() && onlyBatch)
         done = importClosed(node, import, context);
+      // What is of a single image is one for the layers behind it.
+      for (const std::string &output : node.outputs)
+        if (auto found = values.find(output);
+            done && onlyBatch && found != values.end())
+          found->second = opened(found->second, context);
       if (!done && errors.empty() && mixed.empty())
         fail(describe(node) + " can not be imported");
     }
@@ -410,7 +415,6 @@ bool Importer::importNodes(const Graph &graph) {
   return errors.empty() && mixed.empty();
 }
 
-/// The tensor with the number of images that there is, in place of an open one.
 Tensor Importer::closed(const Tensor &tensor) {
   Tensor result = tensor;
   if (tensor.isKnown()) {
@@ -423,19 +427,21 @@ Tensor Importer::closed(const Tensor &tensor) {
     return result;
   result.shape[axis] = onlyBatch;
   mlir::Value &value = closedValues[tensor.value.getAsOpaquePointer()];
-  if (!value) {
-    Shape held = keptShape(tensor);
-    SmallVector<Expr> at = {Expr(0)};
-    for (unsigned d = 1; d < held.size(); ++d)
-      at.push_back(coord(d));
-    held[0] = onlyBatch;
-    value = emitIndexed(builder, tensor.value.getLoc(), "image",
-                        typeOf(tensor.type, held), tensor.type,
-                        readOf(0, tensor.kind(), at), {tensor.value},
-                        {tensor.type});
-  }
+  if (!value)
+    value = imageOf(tensor.value, tensor.type, onlyBatch);
   result.value = value;
   return result;
+}
+
+/// The first image of a value, as a value of so many.
+mlir::Value Importer::imageOf(mlir::Value from, DataType type, int64_t images) {
+  Shape shape(cast<RankedTensorType>(from.getType()).getShape());
+  SmallVector<Expr> at = {Expr(0)};
+  for (unsigned d = 1; d < shape.size(); ++d)
+    at.push_back(coord(d));
+  shape[0] = images;
+  return emitIndexed(builder, from.getLoc(), "image", typeOf(type, shape), type,
+                     readOf(0, kindOf(type), at), {from}, {type});
 }
 
 /// Imports a node that cannot keep the batch apart, with its number.
@@ -453,6 +459,20 @@ bool Importer::importClosed(const Node &node, ImportFunction import,
   for (auto &[name, tensor] : open)
     values[name] = tensor;
   return done;
+}
+
+Tensor Importer::opened(const Tensor &tensor, NodeContext &context) {
+  if (tensor.isKnown() || tensor.isCounted() || tensor.rank() < 2 ||
+      tensor.shape[0] != onlyBatch || openAxis(tensor.shape) >= 0)
+    return tensor;
+  mlir::Value closed = context.value(tensor.held(), keptShape(tensor));
+  if (!closed)
+    return tensor;
+  Tensor result = tensor;
+  result.shape[0] = kOpen;
+  result.value = imageOf(closed, tensor.type, kOpen);
+  closedValues[result.value.getAsOpaquePointer()] = closed;
+  return result;
 }
 
 static std::string symbolOf(StringRef path) {

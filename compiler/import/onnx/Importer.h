@@ -32,6 +32,9 @@ int64_t openAxis(llvm::ArrayRef<int64_t> shape);
 struct Tensor {
   DataType type = DataType::Undefined;
   Shape shape; ///< one size may be kOpen
+  /// Which of its dimensions stand one after another in the value, where they do
+  /// so in another order: 0, 3, 1, 2 for N x H x W x C held as N x C x H x W.
+  llvm::SmallVector<int64_t, 0> order;
   HostTensor known;
   mlir::Value value;
   std::string name; ///< of the initializer that it is
@@ -45,6 +48,9 @@ struct Tensor {
 
   /// Whether the batch is one of the inner sizes.
   bool isTurned() const { return openAxis(shape) > 0; }
+  bool isOrdered() const { return !order.empty(); }
+  /// The tensor as its value has it.
+  Tensor held() const;
   bool isCounted() const { return count != nullptr; }
   int64_t rank() const { return shape.size(); }
   Kind kind() const { return kindOf(type); }
@@ -60,7 +66,7 @@ public:
   /// `kept` is the shape of the value that holds the elements.
   Reader(unsigned operand, const Tensor &tensor, Shape kept)
       : operand(operand), elements(tensor.kind()), shape(tensor.shape),
-        kept(std::move(kept)) {}
+        order(llvm::ArrayRef(tensor.order)), kept(std::move(kept)) {}
   Expr operator()(Coords at) const;
   template <typename... Index> Expr operator()(Expr first, Index... rest) const {
     return (*this)(llvm::ArrayRef<Expr>({first, Expr(rest)...}));
@@ -71,7 +77,7 @@ public:
 private:
   unsigned operand;
   Kind elements;
-  Shape shape, kept;
+  Shape shape, order, kept;
 };
 
 using Element = llvm::function_ref<Expr(Coords, llvm::ArrayRef<Reader>)>;
@@ -133,9 +139,15 @@ public:
   std::optional<Shape> broadcast(llvm::ArrayRef<Tensor> tensors);
   /// One element of the result from one of each operand; they broadcast.
   Tensor map(llvm::ArrayRef<Tensor> operands, DataType type, ElementMap element);
-  /// A formula with coordinates.
+  /// A formula with coordinates. The result is held as its operands are.
   Tensor compute(DataType type, llvm::ArrayRef<int64_t> shape,
                  llvm::ArrayRef<Tensor> operands, Element element);
+  /// The same, held in the order that is given.
+  Tensor computeIn(llvm::ArrayRef<int64_t> order, DataType type,
+                   llvm::ArrayRef<int64_t> shape,
+                   llvm::ArrayRef<Tensor> operands, Element element);
+  /// The same elements, held in another order; in none for {}.
+  Tensor ordered(const Tensor &x, llvm::ArrayRef<int64_t> order);
   /// The same elements in another shape.
   Tensor reshape(const Tensor &x, llvm::ArrayRef<int64_t> shape);
   Tensor transpose(const Tensor &x, llvm::ArrayRef<int64_t> order);
@@ -159,6 +171,10 @@ public:
   Importer &importer() { return owner; }
 
 private:
+  Tensor mapIn(const Shape &order, llvm::ArrayRef<int64_t> shape,
+               llvm::ArrayRef<Tensor> operands, DataType type,
+               ElementMap element);
+
   Importer &owner;
   std::string layerPath;
   mlir::Location location;

@@ -29,6 +29,11 @@ def weights(shape=(3, 3, 1, 1)):
     return numpy_helper.from_array(np.zeros(shape, np.float32), "w")
 
 
+def numbers(name, *shape):
+    count = np.prod(shape)
+    return numpy_helper.from_array(np.linspace(-1, 1, count, dtype=np.float32).reshape(shape), name)
+
+
 def external(location, offset=0, length=36):
     tensor = weights()
     tensor.ClearField("raw_data")
@@ -123,6 +128,32 @@ KINDS = {
                              helper.make_node("Gather", ["t", "two"], ["g"], axis=0),
                              helper.make_node("Relu", ["g"], ["y"])],
                             [numpy_helper.from_array(np.array(2), "two")], inputs=[port("x", ("N", 3, 8, 8))]),
+    "pixels": lambda: model([helper.make_node("Transpose", ["x"], ["t"], "back", perm=[0, 2, 3, 1]),
+                             helper.make_node("MatMul", ["t", "m"], ["p"], "multiply"),
+                             helper.make_node("Add", ["p", "b"], ["s"], "shift"),
+                             helper.make_node("Sub", ["s", "e"], ["d"], "lower"),
+                             helper.make_node("Transpose", ["d"], ["y"], "forth", perm=[0, 3, 1, 2])],
+                            [numbers("m", 3, 5), numbers("b", 5), numbers("e", 8, 8, 5)],
+                            outputs=[port("y", ("N", 5, 8, 8))]),
+    "single": lambda: model([helper.make_node("Reshape", ["x", "rows"], ["r"], "apart"),
+                             helper.make_node("MatMul", ["r", "m"], ["p"], "first"),
+                             helper.make_node("Reshape", ["p", "whole"], ["s"], "together"),
+                             helper.make_node("MatMul", ["s", "k"], ["y"], "second")],
+                            [numbers("m", 64, 5), numbers("k", 5, 4),
+                             numpy_helper.from_array(np.array([3, 64]), "rows"),
+                             numpy_helper.from_array(np.array([1, 3, 5]), "whole")],
+                            inputs=[port("x", (1, 3, 8, 8))], outputs=[port("y", (1, 3, 4))]),
+    "ends": lambda: model([helper.make_node("Slice", ["x", "zeros", "ends"], ["s"], "all"),
+                           helper.make_node("Gather", ["s", "each"], ["g"], "each", axis=1),
+                           helper.make_node("Gather", ["g", "one"], ["o"], "one", axis=2),
+                           helper.make_node("Gather", ["o", "odd"], ["y"], "odd", axis=2)],
+                          [numpy_helper.from_array(np.array(value), name) for name, value in
+                           {"zeros": [0] * 4, "ends": [10 ** 9] * 4, "each": [0, 1, 2], "one": -2,
+                            "odd": [1, 3, 5, 7]}.items()],
+                          outputs=[port("y", ("N", 3, 4))]),
+    "first": lambda: model([helper.make_node("Sub", ["w", "x"], ["s"], "from"), helper.make_node("Relu", ["s"], ["r"]),
+                            helper.make_node("Sub", ["w", "r"], ["y"], "again")],
+                           [numbers("w", 1, 3, 8, 8)]),
     "mixed": lambda: model([helper.make_node("Transpose", ["x"], ["y"], "turn", perm=[1, 0, 2, 3])]),
 }
 

@@ -31,6 +31,25 @@ static bool withoutCounts(NodeContext &node, Tensor &x, Tensor &indices) {
   return true;
 }
 
+/// first + i * step, where known indices of a dimension are that.
+static std::optional<std::pair<int64_t, int64_t>>
+progression(const Tensor &indices, int64_t size) {
+  if (!indices.isKnown() || indices.known.dependsOnBatch())
+    return std::nullopt;
+  int64_t first = 0, step = 0;
+  for (int64_t i = 0, n = indices.known.count(); i < n; ++i) {
+    int64_t index = indices.known.at(i).as(Kind::Int).i;
+    index += index < 0 ? size : 0;
+    if (index < 0 || index >= size)
+      return std::nullopt;
+    if (i < 2)
+      (i ? step : first) = index - (i ? first : 0);
+    if (index != first + i * step)
+      return std::nullopt;
+  }
+  return std::pair(first, step);
+}
+
 static LogicalResult importGather(NodeContext &node) {
   Tensor x = node.in(0), indices = node.in(1);
   auto axis = node.axis(node.integer("axis"), x.rank());
@@ -38,16 +57,31 @@ static LogicalResult importGather(NodeContext &node) {
     return failure();
   if (x.shape[*axis] == kOpen)
     return node.mixesBatch("it takes some of the images");
+  auto known = progression(indices, x.shape[*axis]);
   Shape shape(x.sizes().take_front(*axis));
   shape.append(indices.shape);
   llvm::append_range(shape, x.sizes().drop_front(*axis + 1));
   size_t rank = indices.rank();
+  if (known && known->first == 0 && known->second == 1 && !x.isCounted() &&
+      indices.known.count() == x.shape[*axis])
+    return node.set(node.reshape(x, shape));
+  if (rank > 1)
+    known.reset();
   const Tensor from = x, by = indices;
   if (!withoutCounts(node, x, indices))
     return failure();
+  SmallVector<Tensor> operands = {x};
+  if (!known)
+    operands.push_back(indices);
   Tensor result = node.compute(
-      x.type, shape, {x, indices}, [&](Coords at, ArrayRef<Reader> in) {
-        Expr index = wrapped(in[1](at.slice(*axis, rank)), x.shape[*axis]);
+      x.type, shape, operands, [&](Coords at, ArrayRef<Reader> in) {
+        Expr index;
+        if (!known)
+          index = wrapped(in[1](at.slice(*axis, rank)), x.shape[*axis]);
+        else if (rank)
+          index = Expr(known->first) + at[*axis] * Expr(known->second);
+        else
+          index = Expr(known->first);
         return in[0](joined({at.take_front(*axis), index,
                              at.drop_front(*axis + rank)}));
       });

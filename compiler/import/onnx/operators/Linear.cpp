@@ -10,8 +10,14 @@ using namespace halcyon::onnx;
 
 /// x times a known matrix of `in` rows, transposed as cnn.linear has it, plus a
 /// known vector.
+static Tensor rowwise(NodeContext &node, const Tensor &a, const Tensor &w,
+                      const Tensor &bias);
+
 static Tensor linear(NodeContext &node, const Tensor &x, const Tensor &w,
                      const Tensor &bias) {
+  // Where there is one image, vectors that are not of a batch are its pixels.
+  if (!x.hasBatch() && node.importer().onlyBatch)
+    return rowwise(node, x, w, bias);
   mlir::Value input = node.value(x, x.shape);
   mlir::Value weight = node.weight(w, "weight");
   mlir::Value b = bias.isKnown() ? node.weight(bias, "bias") : mlir::Value();
@@ -155,41 +161,71 @@ static Tensor matmul(NodeContext &node, Tensor a, Tensor b, DataType type,
   return node.reshape(result, given);
 }
 
-/// Rows of vectors times a known matrix: vectors are pixels, for which there are
-/// the kernels of a convolution.
-static Tensor pixelwise(NodeContext &node, const Tensor &a, const Tensor &b) {
-  int64_t rows = a.shape[1], inner = a.shape[2], columns = b.shape[1];
-  Tensor pixels = node.compute(
-      a.type, {kOpen, inner, 1, rows}, {a}, [&](Coords at, ArrayRef<Reader> in) {
-        return in[0](at[0], at[3], at[1]);
-      });
-  mlir::Value x = node.value(pixels, pixels.shape);
-  Tensor turned = node.constant(b.known.transposed({1, 0}));
-  mlir::Value weight =
-      node.weight(node.reshape(turned, {columns, inner, 1, 1}), "weight");
-  if (node.failed() || !x || !weight)
+/// A tensor of N x rows x C, or N x H x W x C, times a matrix as cnn.linear has
+/// it: vectors are pixels, for which there are the kernels of a convolution.
+static Tensor pixelwise(NodeContext &node, const Tensor &a, const Tensor &w,
+                        const Tensor &bias) {
+  Shape order = {0, a.rank() - 1}, shape = a.shape;
+  for (int64_t d = 1; d + 1 < a.rank(); ++d)
+    order.push_back(d);
+  Tensor pixels = node.ordered(a, order).held();
+  Tensor filters = node.reshape(w, {w.shape[0], w.shape[1], 1, 1});
+  filters.name = w.name;
+  mlir::Value x = node.value(pixels, asMaps(pixels.shape));
+  mlir::Value weight = node.weight(filters, "weight");
+  mlir::Value b = bias.isKnown() ? node.weight(bias, "bias") : mlir::Value();
+  if (node.failed())
     return Tensor();
   mlir::Value conv = cnn::ConvOp::create(
-      node.builder(), node.loc(), x, weight, mlir::Value(),
-      ArrayRef<int64_t>{1, 1}, ArrayRef<int64_t>{0, 0, 0, 0},
-      ArrayRef<int64_t>{1, 1}, 1, cnn::PadMode::zero, cnn::AutoPad::none);
-  return node.compute(
-      a.type, {kOpen, rows, columns},
-      {node.made(conv, a.type, {kOpen, columns, 1, rows})},
-      [&](Coords at, ArrayRef<Reader> in) {
-        return in[0](at[0], at[2], Expr(0), at[1]);
-      });
+      node.builder(), node.loc(), x, weight, b, ArrayRef<int64_t>{1, 1},
+      ArrayRef<int64_t>{0, 0, 0, 0}, ArrayRef<int64_t>{1, 1}, 1,
+      cnn::PadMode::zero, cnn::AutoPad::none);
+  shape.back() = w.shape[0];
+  Tensor result = node.made(conv, a.type, shape);
+  result.order.assign(order.begin(), order.end());
+  return result;
+}
+
+/// All rows of a tensor times a known matrix.
+static Tensor rowwise(NodeContext &node, const Tensor &a, const Tensor &w,
+                      const Tensor &bias) {
+  if (a.hasBatch() && (a.rank() == 3 || a.rank() == 4))
+    return pixelwise(node, a, w, bias);
+  Shape shape = a.shape, rows = {1, 1, a.shape.back()};
+  shape.back() = w.shape[0];
+  // Held, the batch is outermost.
+  Tensor all = a;
+  all.shape = heldShape(a.shape);
+  bool open = all.hasBatch();
+  if (open)
+    rows[0] = kOpen;
+  for (int64_t size : ArrayRef(all.shape).slice(open, a.rank() - 1 - open))
+    rows[1] *= size;
+  all = node.reshape(all, rows);
+  Importer &importer = node.importer();
+  if (!open)
+    all = importer.opened(all, node);
+  Tensor product = pixelwise(node, all, w, bias);
+  if (node.failed())
+    return product;
+  if (!open)
+    product = importer.closed(product);
+  product = node.reshape(product, heldShape(shape));
+  product.shape = shape;
+  return product;
 }
 
 static LogicalResult importMatMul(NodeContext &node) {
   Tensor a = node.in(0), b = node.in(1);
-  if (a.type == DataType::F32 && a.rank() == 3 && a.hasBatch() && b.isKnown() &&
-      b.rank() == 2 && b.shape[0] == a.shape[2])
-    return node.set(pixelwise(node, a, b));
-  if (a.type == DataType::F32 && a.rank() == 2 && !a.isTurned() && b.isKnown() &&
-      b.rank() == 2 && b.shape[0] == a.shape[1])
-    return node.set(
-        linear(node, a, node.constant(b.known.transposed({1, 0})), Tensor()));
+  bool vectors = a.rank() > 2 && (openAxis(a.shape) >= 0 ||
+                                  node.importer().onlyBatch);
+  if (a.type == DataType::F32 && !a.isKnown() && b.isKnown() && b.rank() == 2 &&
+      a.rank() > 1 && b.shape[0] == a.shape.back() &&
+      (vectors || (a.rank() == 2 && !a.isTurned()))) {
+    Tensor w = node.constant(b.known.transposed({1, 0}));
+    return node.set(vectors ? rowwise(node, a, w, Tensor())
+                            : linear(node, a, w, Tensor()));
+  }
   return node.set(matmul(node, a, b, a.type, {},
                          [](Coords, Expr x, Expr y, Expr, ArrayRef<Reader>) {
                            return x * y;

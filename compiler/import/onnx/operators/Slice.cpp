@@ -10,6 +10,9 @@ using namespace halcyon::onnx;
 // Slice, Split
 //===----------------------------------------------------------------------===//
 
+/// Exporters write "to the end" as a number that no size reaches; some take 10^9.
+static constexpr int64_t kEnd = int64_t(1) << 29;
+
 /// x[start + i * step] along dimensions.
 static Tensor sliced(NodeContext &node, const Tensor &x, ArrayRef<int64_t> start,
                      ArrayRef<int64_t> step, ArrayRef<int64_t> shape) {
@@ -61,7 +64,7 @@ static LogicalResult importSlice(NodeContext &node) {
     if (by == 0)
       return node.fail("a step is 0");
     if (size == kOpen) {
-      if (from == 0 && by == 1 && (to == INT64_MAX || to >= INT32_MAX))
+      if (from == 0 && by == 1 && to >= kEnd)
         continue;
       return node.mixesBatch("it takes some of the images");
     }
