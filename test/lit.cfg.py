@@ -35,6 +35,9 @@ config.substitutions += [
 for tool in ("halcyon", "halcyon-opt", "halcyon-bench-kernels"):
     if os.path.exists(os.path.join(config.halcyon_build, "bin", tool)):
         config.available_features.add(tool)
+# Sanitizers reserve more of the address space than a limit on it leaves.
+if config.sanitizers in ("", "OFF"):
+    config.available_features.add("bounded-memory")
 # What this machine's CPU has, for programs of lesser or other targets.
 if os.path.exists("/proc/cpuinfo"):
     with open("/proc/cpuinfo") as cpuinfo:

@@ -49,6 +49,16 @@ static void turn(arith::CmpFOp compare) {
   compare.getRhsMutable().assign(left);
 }
 
+/// x * 2 is written 2 * x.
+static void turn(arith::MulFOp product) {
+  Value left = product.getLhs(), right = product.getRhs();
+  if (left.getDefiningOp<arith::ConstantOp>() ||
+      !right.getDefiningOp<arith::ConstantOp>())
+    return;
+  product.getLhsMutable().assign(right);
+  product.getRhsMutable().assign(left);
+}
+
 /// The operation with its parts of `depth` levels in one, in front of it; null
 /// where it has none.
 static cnn::MapOp combined(cnn::MapOp map, unsigned depth) {
@@ -84,6 +94,8 @@ static cnn::MapOp combined(cnn::MapOp map, unsigned depth) {
   cnn::YieldOp::create(builder, map.getLoc(), result);
   for (auto compare : block->getOps<arith::CmpFOp>())
     turn(compare);
+  for (auto product : block->getOps<arith::MulFOp>())
+    turn(product);
   made.getInputsMutable().assign(inputs);
   if (found)
     return made;

@@ -48,11 +48,14 @@ def compare(folder, source, *options):
     if port.name in given:
         sizes = [int(size) for size in given[port.name].split(",")]
     np.save(folder / "x.npy", random.normal(0, 1, sizes).astype(np.float32))
+    files = {port.name: folder / f"y{i}.npy" for i, port in enumerate(graph.output)}
+    outputs = [word for name, file in files.items() for word in ("--output", f"{name}={file}")]
     for program in ("direct", "imported"):
-        run(folder / program, "--input", folder / "x.npy", "--output", folder / "y.npy")
-        results.append(np.load(folder / "y.npy"))
-    direct, imported = results
-    return direct.shape == imported.shape and abs(direct - imported).max() <= 2e-6 * abs(direct).max()
+        run(folder / program, "--input", folder / "x.npy", *outputs)
+        results.append([np.load(file) for file in files.values()])
+    return all(direct.shape == imported.shape and
+               abs(direct - imported).max() <= 2e-6 * abs(direct).max()
+               for direct, imported in zip(*results))
 
 
 def networks():
@@ -82,7 +85,10 @@ def main():
     folder, model, *options = pathlib.Path(sys.argv[1]), sys.argv[2], *sys.argv[3:]
     folder.mkdir(parents=True, exist_ok=True)
     source = folder / "source.onnx"
-    run(HALCYON, "emit", model, *options, "--for=onnx", "-o", source)
+    if model.endswith(".onnx"):
+        shutil.copy(model, source)
+    else:
+        run(HALCYON, "emit", model, *options, "--for=onnx", "-o", source)
     if not compare(folder, source):
         sys.exit("the programs write different values")
     print("same")

@@ -186,6 +186,10 @@ static std::string sizesText(ArrayRef<int64_t> sizes) {
 }
 
 bool Importer::addInput(const Port &port) {
+  if (values.count(port.name)) {
+    fail("there are two inputs '" + shown(port.name) + "'");
+    return false;
+  }
   Tensor &tensor = values[port.name];
   auto value = options.values.find(port.name);
   if (value != options.values.end()) {

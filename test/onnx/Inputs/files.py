@@ -34,6 +34,32 @@ def numbers(name, *shape):
     return numpy_helper.from_array(np.linspace(-1, 1, count, dtype=np.float32).reshape(shape), name)
 
 
+def recombined():
+    """Functions of the library spelled out, and what is nearly one of them."""
+    nodes, outputs = [], []
+
+    def node(op, *inputs, **attributes):
+        nodes.append(helper.make_node(op, inputs, [f"v{len(nodes)}"], f"n{len(nodes)}", **attributes))
+        return nodes[-1].output[0]
+
+    def result(name, value):
+        nodes.append(helper.make_node("Identity", [value], [name]))
+        outputs.append(port(name))
+
+    result("capped", node("Min", node("Max", "x", "0"), "6"))
+    result("leaky", node("Where", node("GreaterOrEqual", "x", "0"), "x", node("Mul", "x", "0.2")))
+    result("hard", node("Div", node("Mul", "x", node("Min", node("Max", node("Add", "x", "3"), "0"), "6")), "6"))
+    result("gated", node("Mul", "x", node("Sigmoid", "x")))
+    # The middle is read twice; the sides are exchanged; another limit; another factor.
+    positive = node("Max", "x", "0")
+    result("twice", node("Add", node("Min", positive, "6"), node("Sqrt", positive)))
+    result("exchanged", node("Where", node("GreaterOrEqual", "x", "0"), node("Mul", "x", "0.2"), "x"))
+    result("lower", node("Min", node("Max", "x", "3"), "6"))
+    result("others", node("Mul", "x", node("Sigmoid", node("Mul", "x", "3"))))
+    return model(nodes, [numpy_helper.from_array(np.array(value, np.float32), str(value)) for value in (0, 0.2, 3, 6)],
+                 outputs=outputs)
+
+
 def external(location, offset=0, length=36):
     tensor = weights()
     tensor.ClearField("raw_data")
@@ -93,6 +119,52 @@ def bomb():
     return found
 
 
+def branches(depth, known=True):
+    """A choice in a choice, and so on."""
+    inner = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "g", [], [port("y")])
+    for _ in range(depth):
+        inner = helper.make_graph([helper.make_node("If", ["c"], ["y"], then_branch=inner, else_branch=inner)], "g", [],
+                                  [port("y")])
+    choice = helper.make_node("If", ["c"], ["y"], "choice", then_branch=inner, else_branch=inner)
+    if known:
+        return model([choice], [numpy_helper.from_array(np.array(True), "c")])
+    return model([choice], inputs=[port("x"), port("c", (), TensorProto.BOOL)])
+
+
+def calls(depth):
+    """Functions that call each other in a row."""
+    local = helper.make_opsetid("local", 1)
+    found = model([helper.make_node(f"f{depth}", ["x"], ["y"], domain="local")])
+    found.opset_import.append(local)
+    for i in range(depth + 1):
+        node = helper.make_node(f"f{i - 1}" if i else "Relu", ["a"], ["b"], domain="local" if i else "")
+        found.functions.append(helper.make_function("local", f"f{i}", ["a"], ["b"], [node],
+                                                    [local, helper.make_opsetid("", 20)]))
+    return found
+
+
+def sparse(indices, dims):
+    """A sparse initializer with places that may not be there."""
+    found = model([conv()])
+    tensor = found.graph.sparse_initializer.add()
+    tensor.values.CopyFrom(numpy_helper.from_array(np.ones(len(indices), np.float32), "w"))
+    tensor.indices.CopyFrom(numpy_helper.from_array(np.array(indices, np.int64), "places"))
+    tensor.dims.extend(dims)
+    return found
+
+
+def attribute(tensor):
+    return model([helper.make_node("Constant", [], ["w"], "constant", value=tensor), conv()])
+
+
+def unlike():
+    """Numbers in another field than that of their type."""
+    tensor = weights()
+    tensor.ClearField("raw_data")
+    tensor.int64_data.extend(range(9))
+    return model([conv()], [tensor])
+
+
 KINDS = {
     "good": lambda: model([conv()], [weights()]),
     "cycle": lambda: model([helper.make_node("Add", ["x", "b"], ["a"]), helper.make_node("Relu", ["a"], ["b"]),
@@ -102,6 +174,32 @@ KINDS = {
     "short": short,
     "huge": lambda: huge([2 ** 62, 2 ** 62, 1, 1]),
     "negative": lambda: huge([-3, 3, 1, 1]),
+    "zeros": lambda: huge([2 ** 20, 2 ** 20, 2 ** 20, 0]),
+    "choices": lambda: branches(12),
+    "asked": lambda: branches(0, known=False),
+    "calls": lambda: calls(40),
+    "places": lambda: sparse([0, 9], [3, 3, 1, 1]),
+    "before": lambda: sparse([-1, 3], [3, 3, 1, 1]),
+    "vast": lambda: sparse([0], [2 ** 31, 2 ** 31, 1, 1]),
+    "much": lambda: sparse([0], [2 ** 20, 2 ** 20, 1, 1]),
+    "lies": lambda: attribute(huge([2 ** 30, 2 ** 30, 1, 1]).graph.initializer[0]),
+    "unlike": unlike,
+    "inputs": lambda: model([helper.make_node("Relu", ["x"], ["y"])], inputs=[port("x"), port("x")]),
+    "initials": lambda: model([conv()], [weights(), weights()]),
+    "inside": lambda: external("folder/../../weights.bin"),
+    "nameless": lambda: external(""),
+    "backwards": lambda: external("data.bin", offset=-4),
+    "long": lambda: external("data.bin", offset=32, length=36),
+    "word": lambda: external("data.bin", offset="far"),
+    "folder": lambda: external("."),
+    "tile": lambda: model([helper.make_node("Tile", ["x", "n"], ["y"], "tile")],
+                          [numpy_helper.from_array(np.array([1, 2 ** 40, 2 ** 40, 1]), "n")]),
+    "pad": lambda: model([helper.make_node("Pad", ["x", "n"], ["y"], "pad")],
+                         [numpy_helper.from_array(np.array([0, 0, 2 ** 62, 0, 0, 0, 2 ** 62, 0]), "n")]),
+    "range": lambda: model([helper.make_node("Range", ["a", "b", "c"], ["r"], "range"),
+                            helper.make_node("Add", ["x", "r"], ["y"])],
+                           [numpy_helper.from_array(np.array(value), name) for name, value in
+                            {"a": 0, "b": 2 ** 62, "c": 1}.items()]),
     "outside": lambda: external("../weights.bin"),
     "absolute": lambda: external("/etc/passwd"),
     "link": lambda: external("link.bin"),
@@ -154,6 +252,7 @@ KINDS = {
     "first": lambda: model([helper.make_node("Sub", ["w", "x"], ["s"], "from"), helper.make_node("Relu", ["s"], ["r"]),
                             helper.make_node("Sub", ["w", "r"], ["y"], "again")],
                            [numbers("w", 1, 3, 8, 8)]),
+    "recombined": recombined,
     "mixed": lambda: model([helper.make_node("Transpose", ["x"], ["y"], "turn", perm=[1, 0, 2, 3])]),
 }
 

@@ -259,6 +259,8 @@ static LogicalResult importPad(NodeContext &node) {
         return node.mixesBatch("it adds images");
       continue;
     }
+    if (first > kEnd || last > kEnd || first < -kEnd || last < -kEnd)
+      return node.fail("a size of its result is out of range");
     before[d] = first;
     shape[d] += first + last;
     if (shape[d] < 0)
