@@ -26,6 +26,11 @@ bool holdsSameElements(ArrayRef<int64_t> shape, ArrayRef<int64_t> wanted) {
   };
   if (withoutOnes(shape) == withoutOnes(wanted))
     return true;
+  // A convolution of volumes, whose taps along the depth are channels.
+  if (shape.size() == 5 && wanted.size() == 4 && shape[0] == wanted[0] &&
+      shape[2] > 0 && wanted[1] % shape[2] == 0 && shape[1] == wanted[1] / shape[2] &&
+      shape.take_back(2) == wanted.take_back(2))
+    return true;
   // A dense layer as a convolution whose window is the whole map.
   return shape.size() == 4 && wanted.size() == 2 && shape[0] == wanted[0] &&
          shape[1] > 0 && shape[2] > 0 && shape[3] > 0 &&

@@ -50,7 +50,8 @@ std::unique_ptr<WeightSource> openWeights(llvm::StringRef where,
                                           std::string &error);
 
 /// Whether a parameter of one shape is, element by element, one of another:
-/// they differ in sizes of 1, or a window is written as a row.
+/// they differ in sizes of 1, a window is written as a row, or the depth of one with
+/// the channels.
 bool holdsSameElements(llvm::ArrayRef<int64_t> shape,
                        llvm::ArrayRef<int64_t> wanted);
 

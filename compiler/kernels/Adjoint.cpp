@@ -61,10 +61,20 @@ public:
       Func weight = logicalInput(
           b, adjoint.getInputs()[body.getNumArguments() + index]);
       std::vector<Halide::Range> bounds;
-      for (const Expr &size : tensor.sizes)
+      Halide::Region inside;
+      for (const Expr &size : tensor.sizes) {
         bounds.emplace_back(0, size - 1);
-      derivatives.push_back(
-          Halide::propagate_adjoints(tensor.func, weight, bounds));
+        inside.emplace_back(0, size);
+      }
+      // Elements that no result reads are reached as if there were results
+      // beyond the last one.
+      Func defined = tensor.func;
+      if (auto indexed = dyn_cast<cnn::IndexedOp>(forward)) {
+        weight = Halide::BoundaryConditions::constant_exterior(
+            weight, Halide::Internal::make_zero(weight.type()), inside);
+        defined = overPlaces(indexed, tensor);
+      }
+      derivatives.push_back(Halide::propagate_adjoints(defined, weight, bounds));
     }
     std::vector<Func> roots;
     for (auto [index, wrt] : llvm::enumerate(adjoint.getWrt())) {
@@ -89,6 +99,64 @@ public:
   }
 
 private:
+  /// The argument of the region on which a coordinate depends, if it is one; all
+  /// of them in `found`.
+  static Value dependsOn(Value coordinate, Block &body,
+                         llvm::SmallPtrSetImpl<void *> &found) {
+    auto argument = dyn_cast<BlockArgument>(coordinate);
+    if (argument && argument.getOwner() == &body) {
+      found.insert(argument.getAsOpaquePointer());
+      return argument;
+    }
+    if (Operation *maker = coordinate.getDefiningOp())
+      for (Value operand : maker->getOperands())
+        dependsOn(operand, body, found);
+    return {};
+  }
+
+  /// Of an operation that has an index in several coordinates of one read, as
+  /// reshaping has it: a sum over all places of the result, so that nothing has to
+  /// be solved for the index, which Halide does wrongly (its issue 7385). Indices
+  /// that are coordinates by themselves stay.
+  static Func overPlaces(cnn::IndexedOp op, const LogicalTensor &tensor) {
+    Block &body = op.getBody().front();
+    llvm::SmallPtrSet<void *, 4> mixed;
+    bool several = false;
+    op.walk([&](cnn::ReadOp read) {
+      llvm::SmallPtrSet<void *, 4> before;
+      for (Value coordinate : read.getAt()) {
+        llvm::SmallPtrSet<void *, 4> own;
+        bool plain = bool(dependsOn(coordinate, body, own));
+        for (void *argument : own) {
+          several |= !before.insert(argument).second;
+          if (!plain)
+            mixed.insert(argument);
+        }
+      }
+    });
+    if (!several || tensor.func.has_update_definition())
+      return tensor.func;
+    std::vector<Var> args = tensor.func.args();
+    Halide::Region places;
+    for (auto [size, argument] :
+         llvm::zip(tensor.sizes, llvm::reverse(body.getArguments())))
+      places.emplace_back(
+          0, mixed.contains(argument.getAsOpaquePointer()) ? size : Expr(1));
+    Halide::RDom r(places);
+    std::vector<Expr> at;
+    std::map<std::string, Expr> names;
+    for (auto [i, argument] : llvm::enumerate(llvm::reverse(body.getArguments()))) {
+      bool moved = mixed.contains(argument.getAsOpaquePointer());
+      at.push_back(moved ? Expr(r[i]) : Expr(args[i]));
+      names[args[i].name()] = at.back();
+    }
+    Func sum("places");
+    std::vector<Expr> pure(args.begin(), args.end());
+    sum(pure) = Halide::Internal::make_zero(tensor.func.type());
+    sum(at) += Halide::Internal::substitute(names, tensor.func.value());
+    return sum;
+  }
+
   /// Computes what has updates as a whole, each update in vectors and in
   /// parallel over the variables that its place is free of sums in.
   static void scheduleUpdates(KernelBuilder &b, const std::vector<Func> &roots) {
