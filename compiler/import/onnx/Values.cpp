@@ -146,6 +146,10 @@ static SmallVector<Expr> reshapedCoords(ArrayRef<int64_t> from,
 mlir::Value NodeContext::value(const Tensor &x, ArrayRef<int64_t> shape) {
   if (bad)
     return nullptr;
+  if (!x.isKnown() && !x.value) {
+    (void)fail("one of its operands is missing");
+    return nullptr;
+  }
   if (x.isOrdered())
     return value(ordered(x, {}), shape);
   if (x.isKnown()) {

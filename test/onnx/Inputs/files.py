@@ -174,6 +174,7 @@ KINDS = {
     "short": short,
     "huge": lambda: huge([2 ** 62, 2 ** 62, 1, 1]),
     "negative": lambda: huge([-3, 3, 1, 1]),
+    "alone": lambda: model([helper.make_node("Gather", ["x"], ["y"], "take", axis=1)]),
     "zeros": lambda: huge([2 ** 20, 2 ** 20, 2 ** 20, 0]),
     "choices": lambda: branches(12),
     "asked": lambda: branches(0, known=False),

@@ -14,10 +14,15 @@ static bool hasOperation(NodeContext &node, const Tensor &x, const Tensor &w) {
          (!node.has(2) || node.in(2).isKnown());
 }
 
-static Tensor asFilters(NodeContext &node, const Tensor &w) {
-  Tensor result = node.reshape(w, asMaps(w.shape));
-  result.name = w.name;
-  return result;
+/// Maps, filters, and the bias or null, as operations take them.
+static std::array<mlir::Value, 3> operandsOf(NodeContext &node, const Tensor &x,
+                                             const Tensor &w) {
+  Tensor filters = node.reshape(w, asMaps(w.shape));
+  filters.name = w.name;
+  mlir::Value input = node.value(x, asMaps(x.shape));
+  mlir::Value weight = node.weight(filters, "weight");
+  return {input, weight,
+          node.has(2) ? node.weight(node.in(2), "bias") : mlir::Value()};
 }
 
 static LogicalResult checkChannels(NodeContext &node, int64_t in, int64_t out,
@@ -53,10 +58,7 @@ static LogicalResult importConv(NodeContext &node) {
                   llvm::any_of(window->after, [](int64_t p) { return p < 0; });
   if (hasOperation(node, x, w) && !negative) {
     Window2d flat = twoDimensional(*window);
-    mlir::Value input = node.value(x, asMaps(x.shape));
-    mlir::Value weight = node.weight(asFilters(node, w), "weight");
-    mlir::Value bias =
-        node.has(2) ? node.weight(node.in(2), "bias") : mlir::Value();
+    auto [input, weight, bias] = operandsOf(node, x, w);
     if (node.failed())
       return failure();
     mlir::Value conv = cnn::ConvOp::create(
@@ -159,10 +161,7 @@ static LogicalResult importConvTranspose(NodeContext &node) {
     Window2d flat = twoDimensional(*window);
     if (extra.size() == 1)
       extra.insert(extra.begin(), 0);
-    mlir::Value input = node.value(x, asMaps(x.shape));
-    mlir::Value weight = node.weight(asFilters(node, w), "weight");
-    mlir::Value bias =
-        node.has(2) ? node.weight(node.in(2), "bias") : mlir::Value();
+    auto [input, weight, bias] = operandsOf(node, x, w);
     if (node.failed())
       return failure();
     mlir::Value conv = cnn::ConvTransposeOp::create(

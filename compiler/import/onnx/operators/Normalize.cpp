@@ -217,6 +217,19 @@ static std::optional<Reduction> softmaxAxes(NodeContext &node, const Tensor &x) 
                        true);
 }
 
+/// The largest element along axes, and the sum of exp(x - largest).
+static std::pair<Tensor, Tensor> exponentials(NodeContext &node, const Tensor &x,
+                                              const Reduction &over) {
+  Tensor most = over.compute(node, x, x.type, ExprOp::Maximum, same);
+  Tensor total = node.compute(
+      x.type, over.kept, {x, most}, [&](Coords at, ArrayRef<Reader> in) {
+        return sum(over.extents, [&](Coords r) {
+          return onnx::exp(in[0](over.source(at, r)) - in[1](at));
+        });
+      });
+  return {most, total};
+}
+
 static LogicalResult importSoftmax(NodeContext &node) {
   Tensor x = node.in(0);
   auto over = softmaxAxes(node, x);
@@ -231,13 +244,7 @@ static LogicalResult importSoftmax(NodeContext &node) {
     mlir::Value soft = cnn::SoftmaxOp::create(node.builder(), node.loc(), input);
     return node.set(node.made(soft, x.type, x.shape));
   }
-  Tensor most = over->compute(node, x, x.type, ExprOp::Maximum, same);
-  Tensor total = node.compute(
-      x.type, over->kept, {x, most}, [&](Coords at, ArrayRef<Reader> in) {
-        return sum(over->extents, [&](Coords r) {
-          return onnx::exp(in[0](over->source(at, r)) - in[1](at));
-        });
-      });
+  auto [most, total] = exponentials(node, x, *over);
   return node.set(
       node.map({x, most, total}, x.type,
                [](ArrayRef<Expr> e) { return onnx::exp(e[0] - e[1]) / e[2]; }));
@@ -247,13 +254,7 @@ static RegisterTakes takesSoftmax(softmax, {Operand::Turned});
 
 static Tensor logSoftmax(NodeContext &node, const Tensor &x,
                          const Reduction &over) {
-  Tensor most = over.compute(node, x, x.type, ExprOp::Maximum, same);
-  Tensor total = node.compute(
-      x.type, over.kept, {x, most}, [&](Coords at, ArrayRef<Reader> in) {
-        return sum(over.extents, [&](Coords r) {
-          return onnx::exp(in[0](over.source(at, r)) - in[1](at));
-        });
-      });
+  auto [most, total] = exponentials(node, x, over);
   return node.map({x, most, total}, x.type, [](ArrayRef<Expr> e) {
     return e[0] - e[1] - onnx::log(e[2]);
   });
