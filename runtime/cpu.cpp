@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -159,7 +160,16 @@ bool halcyon::requestTiles() {
 
 #else
 
-bool halcyon::cpuHas(const char *, size_t) { return false; }
+/// The system's word of what the CPU has: bit 1 on 64-bit Arm, 12 on 32-bit.
+bool halcyon::cpuHas([[maybe_unused]] const char *Name,
+                     [[maybe_unused]] size_t Length) {
+#if defined(__aarch64__) || defined(__arm__)
+  constexpr unsigned Neon = sizeof(void *) == 8 ? 1 : 12;
+  if (Length == 4 && memcmp(Name, "neon", 4) == 0)
+    return getauxval(AT_HWCAP) >> Neon & 1;
+#endif
+  return false;
+}
 bool halcyon::requestTiles() { return false; }
 
 #endif

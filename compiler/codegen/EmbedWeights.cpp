@@ -2,17 +2,20 @@
 
 #include "compiler/codegen/EmbedWeights.h"
 #include "compiler/codegen/PrepareWeights.h"
+#include "compiler/targets/Elf.h"
 
 #include "halcyon/program.h"
 
+#include "llvm/Object/ELFTypes.h"
+
 #include <cerrno>
 #include <cstring>
-#include <elf.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 using namespace mlir;
+namespace ELF = llvm::ELF;
 
 namespace halcyon {
 
@@ -67,48 +70,47 @@ private:
 
 } // namespace
 
-static bool isX86(const Target &target) {
-  return StringRef(target.triple).starts_with("x86_64");
+bool weightsFollowProgram(const Target &target) {
+  const Elf *elf = elfOf(target);
+  return elf && elf->largeSections;
 }
 
-bool weightsFollowProgram(const Target &target) { return isX86(target); }
-
-std::string writeWeightsObject(exec::ProgramOp program,
-                               const WeightSource &source, const Target &target,
-                               WeightsObject what, const std::string &path) {
+template <class ELFT>
+static std::string writeObject(exec::ProgramOp program, const WeightSource &source,
+                               const Elf &elf, bool whole, const std::string &path) {
   // Headers first, then the weights at a multiple of their alignment, then the
   // symbol table and the strings.
   static const char sectionNames[] =
       "\0.ldata.halcyon\0.symtab\0.strtab\0.shstrtab\0.note.GNU-stack";
   static const char symbolNames[] = "\0halcyon_weights";
-  const bool whole = what == WeightsObject::Whole;
   const uint64_t page = 4096;
   const uint64_t size = whole ? std::max<uint64_t>(program.getWeights(), 64) : 64;
   const uint64_t symbolsAt = page + (size + 7) / 8 * 8;
-  Elf64_Sym symbols[2] = {};
+  typename ELFT::Sym symbols[2] = {};
   symbols[1].st_name = 1;
-  symbols[1].st_info = ELF64_ST_INFO(STB_GLOBAL, STT_OBJECT);
-  symbols[1].st_other = STV_HIDDEN;
+  symbols[1].setBindingAndType(ELF::STB_GLOBAL, ELF::STT_OBJECT);
+  symbols[1].setVisibility(ELF::STV_HIDDEN);
   symbols[1].st_shndx = 1;
   symbols[1].st_size = size;
   const uint64_t namesAt = symbolsAt + sizeof symbols;
   const uint64_t sectionNamesAt = namesAt + sizeof symbolNames;
 
-  Elf64_Ehdr header = {};
-  memcpy(header.e_ident, ELFMAG, SELFMAG);
-  header.e_ident[EI_CLASS] = ELFCLASS64;
-  header.e_ident[EI_DATA] = ELFDATA2LSB;
-  header.e_ident[EI_VERSION] = EV_CURRENT;
-  header.e_type = ET_REL;
-  header.e_machine = isX86(target) ? EM_X86_64 : EM_AARCH64;
-  header.e_version = EV_CURRENT;
+  typename ELFT::Ehdr header = {};
+  memcpy(header.e_ident, ELF::ElfMagic, 4);
+  header.e_ident[ELF::EI_CLASS] = elf.bits == 64 ? ELF::ELFCLASS64 : ELF::ELFCLASS32;
+  header.e_ident[ELF::EI_DATA] = ELF::ELFDATA2LSB;
+  header.e_ident[ELF::EI_VERSION] = ELF::EV_CURRENT;
+  header.e_type = ELF::ET_REL;
+  header.e_machine = elf.machine;
+  header.e_version = ELF::EV_CURRENT;
+  header.e_flags = elf.flags;
   header.e_shoff = sizeof header;
   header.e_ehsize = sizeof header;
-  header.e_shentsize = sizeof(Elf64_Shdr);
+  header.e_shentsize = sizeof(typename ELFT::Shdr);
   header.e_shnum = 6;
   header.e_shstrndx = 4;
 
-  Elf64_Shdr sections[6] = {};
+  typename ELFT::Shdr sections[6] = {};
   auto section = [&](int i, uint32_t name, uint32_t type, uint64_t flags,
                      uint64_t at, uint64_t bytes, uint64_t align) {
     sections[i].sh_name = name;
@@ -118,20 +120,20 @@ std::string writeWeightsObject(exec::ProgramOp program,
     sections[i].sh_size = bytes;
     sections[i].sh_addralign = align;
   };
-  // On x86-64 the section is marked as large: code and data stay within reach of
+  // Where there are large sections this is one: code and data stay within reach of
   // each other however many weights there are, and as large writable data the
   // placeholder gets the last segment for itself.
-  const uint64_t large = 0x10000000;
-  uint64_t flags = SHF_ALLOC | (isX86(target) ? large : 0) |
-                   (whole ? 0 : SHF_WRITE);
-  section(1, 1, SHT_PROGBITS, flags, page, size, page);
-  section(2, 16, SHT_SYMTAB, 0, symbolsAt, sizeof symbols, 8);
+  uint64_t flags = ELF::SHF_ALLOC |
+                   (elf.largeSections ? uint64_t(ELF::SHF_X86_64_LARGE) : 0) |
+                   (whole ? 0 : uint64_t(ELF::SHF_WRITE));
+  section(1, 1, ELF::SHT_PROGBITS, flags, page, size, page);
+  section(2, 16, ELF::SHT_SYMTAB, 0, symbolsAt, sizeof symbols, 8);
   sections[2].sh_link = 3;
   sections[2].sh_info = 1;
-  sections[2].sh_entsize = sizeof(Elf64_Sym);
-  section(3, 24, SHT_STRTAB, 0, namesAt, sizeof symbolNames, 1);
-  section(4, 32, SHT_STRTAB, 0, sectionNamesAt, sizeof sectionNames, 1);
-  section(5, 42, SHT_PROGBITS, 0, sectionNamesAt, 0, 1);
+  sections[2].sh_entsize = sizeof(typename ELFT::Sym);
+  section(3, 24, ELF::SHT_STRTAB, 0, namesAt, sizeof symbolNames, 1);
+  section(4, 32, ELF::SHT_STRTAB, 0, sectionNamesAt, sizeof sectionNames, 1);
+  section(5, 42, ELF::SHT_PROGBITS, 0, sectionNamesAt, 0, 1);
 
   WholeFile file(path);
   file.write(&header, sizeof header, 0);
@@ -147,6 +149,21 @@ std::string writeWeightsObject(exec::ProgramOp program,
   return file.finish(sectionNamesAt + sizeof sectionNames);
 }
 
+std::string writeWeightsObject(exec::ProgramOp program,
+                               const WeightSource &source, const Target &target,
+                               WeightsObject what, const std::string &path) {
+  const Elf *elf = elfOf(target);
+  if (!elf)
+    return "there are no objects for " + target.name;
+  auto write = elf->bits == 64 ? writeObject<llvm::object::ELF64LE>
+                               : writeObject<llvm::object::ELF32LE>;
+  return write(program, source, *elf, what == WeightsObject::Whole, path);
+}
+
+using Ehdr = llvm::object::ELF64LE::Ehdr;
+using Phdr = llvm::object::ELF64LE::Phdr;
+using Shdr = llvm::object::ELF64LE::Shdr;
+
 std::string makeRoomForWeights(const std::string &executable, uint64_t bytes,
                                uint64_t &offset) {
   auto broken = [&] { return "the linked program " + executable + " is broken"; };
@@ -156,38 +173,39 @@ std::string makeRoomForWeights(const std::string &executable, uint64_t bytes,
     ~Closer() { close(file); }
   } closer{file};
   struct stat info;
-  Elf64_Ehdr header;
+  Ehdr header;
   if (file < 0 || fstat(file, &info) != 0 ||
       pread(file, &header, sizeof header, 0) != sizeof header)
     return broken();
   // The placeholder is all that the last loaded segment holds.
-  std::vector<Elf64_Phdr> segments(header.e_phnum);
-  ssize_t length = segments.size() * sizeof(Elf64_Phdr);
+  std::vector<Phdr> segments(header.e_phnum);
+  ssize_t length = segments.size() * sizeof(Phdr);
   if (pread(file, segments.data(), length, header.e_phoff) != length)
     return broken();
-  Elf64_Phdr *last = nullptr;
-  for (Elf64_Phdr &segment : segments)
-    if (segment.p_type == PT_LOAD && (!last || segment.p_vaddr > last->p_vaddr))
+  Phdr *last = nullptr;
+  for (Phdr &segment : segments)
+    if (segment.p_type == ELF::PT_LOAD && (!last || segment.p_vaddr > last->p_vaddr))
       last = &segment;
   const uint64_t page = 4096;
   if (!last || last->p_filesz != 64 || last->p_vaddr % page)
     return broken();
-  std::vector<Elf64_Shdr> sections(header.e_shnum);
-  length = sections.size() * sizeof(Elf64_Shdr);
+  std::vector<Shdr> sections(header.e_shnum);
+  length = sections.size() * sizeof(Shdr);
   if (pread(file, sections.data(), length, header.e_shoff) != length)
     return broken();
   offset = (info.st_size + page - 1) / page * page;
-  for (Elf64_Shdr &section : sections)
+  for (Shdr &section : sections)
     if (section.sh_addr == last->p_vaddr && section.sh_size == 64) {
       section.sh_offset = offset;
       section.sh_size = bytes;
-      section.sh_flags &= ~uint64_t(SHF_WRITE);
+      section.sh_flags = section.sh_flags & ~uint64_t(ELF::SHF_WRITE);
     }
   last->p_offset = offset;
-  last->p_filesz = last->p_memsz = bytes;
-  last->p_flags = PF_R;
+  last->p_filesz = bytes;
+  last->p_memsz = bytes;
+  last->p_flags = ELF::PF_R;
   bool good =
-      pwrite(file, segments.data(), segments.size() * sizeof(Elf64_Phdr),
+      pwrite(file, segments.data(), segments.size() * sizeof(Phdr),
              header.e_phoff) > 0 &&
       pwrite(file, sections.data(), length, header.e_shoff) == length &&
       ftruncate(file, offset + bytes) == 0;

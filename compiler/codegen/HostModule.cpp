@@ -1,6 +1,7 @@
 //===- HostModule.cpp - The host program through LLVM ---------------------===//
 
 #include "compiler/codegen/ProgramTable.h"
+#include "compiler/targets/Elf.h"
 
 #include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
 #include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
@@ -33,8 +34,12 @@ std::string compileHostModule(ModuleOp module, const Target &target,
   const llvm::Target *backend = llvm::TargetRegistry::lookupTarget(triple, error);
   if (!backend)
     return "";
+  llvm::TargetOptions options;
+  const Elf *elf = elfOf(target);
+  if (elf)
+    options.MCOptions.ABIName = elf->abi.str();
   std::unique_ptr<llvm::TargetMachine> machine(backend->createTargetMachine(
-      triple, "generic", "", llvm::TargetOptions(), llvm::Reloc::PIC_));
+      triple, "generic", elf ? elf->features : "", options, llvm::Reloc::PIC_));
   ir->setTargetTriple(triple);
   ir->setDataLayout(machine->createDataLayout());
   llvm::SmallVector<char, 0> bytes;

@@ -1,6 +1,7 @@
 //===- Link.cpp - Objects to programs and libraries -----------------------===//
 
 #include "compiler/codegen/Link.h"
+#include "compiler/targets/Elf.h"
 
 #include "llvm/ADT/SmallString.h"
 #include "llvm/ADT/StringRef.h"
@@ -49,12 +50,42 @@ std::string runTool(const std::vector<std::string> &command) {
   return error;
 }
 
-/// The folders with libc's start files and static libraries for a target.
+/// The folders with libc's start files and libraries for a target: the system's
+/// own, or a cross compiler's.
 static std::vector<std::string> libraryFolders(const Target &target) {
-  std::string arch = StringRef(target.triple).split('-').first.str();
-  return {"/usr/lib/" + arch + "-linux-gnu", "/lib/" + arch + "-linux-gnu",
-          "/usr/lib64", "/usr/lib"};
+  const Elf &elf = *elfOf(target);
+  std::string gnu = elf.gnu.str();
+  if (isNative(elf))
+    return {"/usr/lib/" + gnu, "/lib/" + gnu, "/usr/lib64", "/usr/lib"};
+  return {"/usr/" + gnu + "/lib", "/usr/lib/" + gnu};
 }
+
+/// The folder of GCC's own library for a target that needs it, of its latest
+/// version; empty where there is none.
+static std::string gccFolder(const Elf &elf) {
+  std::string best;
+  for (StringRef kind : {"gcc-cross", "gcc"}) {
+    std::error_code code;
+    std::string folder = "/usr/lib/" + kind.str() + "/" + elf.gnu.str();
+    for (sys::fs::directory_iterator at(folder, code), end; at != end && !code;
+         at.increment(code))
+      if (sys::fs::exists(at->path() + "/libgcc.a"))
+        best = std::max(best, at->path());
+  }
+  return best;
+}
+
+/// What a linker takes behind the objects: libc and what the CPU lacks.
+static std::vector<std::string> systemLibraries(const Target &target) {
+  std::vector<std::string> result = {"-lm", "-lc", "-lpthread"};
+  const Elf &elf = *elfOf(target);
+  if (elf.needsLibgcc)
+    result.push_back(gccFolder(elf) + "/libgcc.a");
+  return result;
+}
+
+/// Whether pictures can be read: their libraries are the system's own.
+static bool readsPictures(const Elf &elf) { return isNative(elf); }
 
 static std::string findIn(const std::vector<std::string> &folders,
                           StringRef name) {
@@ -64,13 +95,32 @@ static std::string findIn(const std::vector<std::string> &folders,
   return "";
 }
 
-/// The package that has libc's headers and libraries.
-static std::string libcPackage(const Target &target) { return "libc6-dev"; }
-
 /// A library of ours for programs of a target.
-static std::string runtimeLibrary(StringRef name) {
-  return besideUs("lib/" + name.str(),
-                  std::string(HALCYON_RUNTIME_FOLDER) + "/" + name.str());
+static std::string runtimeLibrary(StringRef name, const Target &target) {
+  const Elf &elf = *elfOf(target);
+  std::string file = (isNative(elf) ? "" : elf.gnu.str() + "/") + name.str();
+  return besideUs("lib/" + file, std::string(HALCYON_RUNTIME_FOLDER) + "/" + file);
+}
+
+/// Why nothing can be linked for a target; empty if it can.
+static std::string missingFor(const Target &target, ArrayRef<StringRef> names,
+                              StringRef packages = "") {
+  const Elf *elf = elfOf(target);
+  if (!elf)
+    return "programs and libraries are linked for Linux alone, not for " + target.name;
+  std::string missing;
+  for (StringRef name : names)
+    if (findIn(libraryFolders(target), name).empty())
+      missing += (missing.empty() ? "" : ", ") + name.str();
+  if (elf->needsLibgcc && gccFolder(*elf).empty())
+    missing += std::string(missing.empty() ? "" : ", ") + "libgcc.a";
+  if (!missing.empty())
+    return "linking for " + target.machine + " needs " + missing + " (Debian: " +
+           elf->package.str() + packages.str() + ")";
+  if (!isNative(*elf) && !sys::fs::exists(runtimeLibrary("libhalcyon_runtime.a", target)))
+    return "this build of Halcyon has no runtime for " + target.machine +
+           ": build it where " + elf->package.str() + " is installed";
+  return "";
 }
 
 static std::string linkerPath() { return besideUs("bin/ld.lld", HALCYON_LLD); }
@@ -78,7 +128,6 @@ static std::string linkerPath() { return besideUs("bin/ld.lld", HALCYON_LLD); }
 std::string linkExecutable(const std::vector<std::string> &objects,
                            const Target &target, const std::string &output,
                            MainProgram program) {
-  auto folders = libraryFolders(target);
   // The trainer uses what the command line has for pictures and files.
   static const std::vector<StringRef> mainLibraries[] = {
       {"libhalcyon_cli.a"},
@@ -87,35 +136,35 @@ std::string linkExecutable(const std::vector<std::string> &objects,
   std::vector<StringRef> libraries = mainLibraries[unsigned(program)];
   libraries.push_back("libhalcyon_runtime.a");
   bool cxx = program == MainProgram::Train;
-  std::string missing;
-  auto need = [&](StringRef name) {
-    std::string path = findIn(folders, name);
-    if (path.empty())
-      missing += (missing.empty() ? "" : ", ") + name.str();
-    return path;
-  };
-  std::string start = need("Scrt1.o"), begin = need("crti.o"), end = need("crtn.o");
-  std::string libc = need("libc.so");
-  std::vector<std::string> images = {need("libpng.a"), need("libjpeg.a"),
-                                     need("libz.a")};
+  std::vector<StringRef> needed = {"Scrt1.o", "crti.o", "crtn.o", "libc.so"};
+  static const StringRef pictures[] = {"libpng.a", "libjpeg.a", "libz.a"};
+  if (const Elf *elf = elfOf(target); elf && readsPictures(*elf))
+    needed.insert(needed.end(), std::begin(pictures), std::end(pictures));
+  std::string why = missingFor(target, needed,
+                               cxx ? " libpng-dev libjpeg62-turbo-dev zlib1g-dev libstdc++-12-dev"
+                                   : " libpng-dev libjpeg62-turbo-dev zlib1g-dev");
+  if (!why.empty())
+    return why;
+  const Elf &elf = *elfOf(target);
+  auto folders = libraryFolders(target);
+  auto find = [&](StringRef name) { return findIn(folders, name); };
   std::vector<std::string> language;
   if (cxx) {
+    if (!isNative(elf))
+      return "training programs are linked for the compiler's own machine alone";
     folders.insert(folders.begin(), HALCYON_CXX_FOLDER);
     for (StringRef name : {"crtbeginS.o", "crtendS.o", "libstdc++.a", "libgcc_eh.a",
-                           "libgcc.a"})
-      language.push_back(need(name));
+                           "libgcc.a"}) {
+      language.push_back(find(name));
+      if (language.back().empty())
+        return "linking needs " + name.str() + " (Debian: libstdc++-12-dev)";
+    }
   }
-  if (!missing.empty())
-    return "linking needs " + missing +
-           " (Debian: libc6-dev libpng-dev libjpeg62-turbo-dev zlib1g-dev" +
-           (cxx ? " libstdc++-12-dev)" : ")");
-  bool arm = StringRef(target.triple).starts_with("aarch64");
   std::string temporary = output + ".tmp" + std::to_string(getpid());
   std::vector<std::string> command = {
       linkerPath(), "-pie", "--gc-sections", "--build-id=none", "-s",
-      "-z", "noexecstack", "--dynamic-linker",
-      arm ? "/lib/ld-linux-aarch64.so.1" : "/lib64/ld-linux-x86-64.so.2",
-      "-o", temporary, start, begin};
+      "-z", "noexecstack", "--dynamic-linker", elf.loader.str(),
+      "-o", temporary, find("Scrt1.o"), find("crti.o")};
   if (cxx)
     command.insert(command.end(), {language[0], "--eh-frame-hdr"});
   for (const std::string &folder : folders)
@@ -125,16 +174,19 @@ std::string linkExecutable(const std::vector<std::string> &objects,
   if (target.device)
     command.push_back("--whole-archive");
   for (StringRef name : libraries)
-    command.push_back(runtimeLibrary(name));
+    command.push_back(runtimeLibrary(name, target));
   if (target.device)
     command.push_back("--no-whole-archive");
-  command.insert(command.end(), images.begin(), images.end());
+  if (readsPictures(elf))
+    for (StringRef name : pictures)
+      command.push_back(find(name));
   if (cxx)
     command.push_back(language[2]);
-  command.insert(command.end(), {"-lm", "-lc", "-lpthread"});
+  for (std::string &library : systemLibraries(target))
+    command.push_back(std::move(library));
   if (cxx)
     command.insert(command.end(), {language[3], language[4], "-lc", language[1]});
-  command.push_back(end);
+  command.push_back(find("crtn.o"));
   std::string error = runTool(command);
   if (error.empty() && rename(temporary.c_str(), output.c_str()) != 0)
     error = "can't write " + output + ": " + strerror(errno);
@@ -147,11 +199,11 @@ std::string linkExecutable(const std::vector<std::string> &objects,
 /// `exported` are local.
 static std::string mergeObjects(const std::vector<std::string> &objects,
                                 const std::vector<ExportedSymbol> &exported,
-                                const std::string &object) {
+                                const Target &target, const std::string &object) {
   std::vector<std::string> command = {linkerPath(), "-r", "-o", object};
   command.insert(command.end(), objects.begin(), objects.end());
   command.push_back("--whole-archive");
-  command.push_back(runtimeLibrary("libhalcyon_runtime.a"));
+  command.push_back(runtimeLibrary("libhalcyon_runtime.a", target));
   std::string error = runTool(command);
   if (!error.empty())
     return error;
@@ -180,7 +232,9 @@ std::string linkStaticLibrary(const std::vector<std::string> &objects,
   // The archive names its member after the file.
   std::string object = output + ".o";
   std::string archive = output + ".tmp" + std::to_string(getpid());
-  std::string error = mergeObjects(objects, exported, object);
+  std::string error = missingFor(target, {});
+  if (error.empty())
+    error = mergeObjects(objects, exported, target, object);
   if (error.empty())
     error = runTool({besideUs("bin/llvm-ar", HALCYON_AR), "rcsD", archive, object});
   unlink(object.c_str());
@@ -191,19 +245,19 @@ std::string linkSharedLibrary(const std::vector<std::string> &objects,
                               const std::vector<ExportedSymbol> &exported,
                               const Target &target, const std::string &output,
                               StringRef soname) {
-  auto folders = libraryFolders(target);
-  if (findIn(folders, "libc.so").empty())
-    return "linking needs libc.so (Debian: " + libcPackage(target) + ")";
+  std::string error = missingFor(target, {"libc.so"});
   std::string object = output + ".o";
   std::string library = output + ".tmp" + std::to_string(getpid());
-  std::string error = mergeObjects(objects, exported, object);
+  if (error.empty())
+    error = mergeObjects(objects, exported, target, object);
   if (error.empty()) {
     std::vector<std::string> command = {
         linkerPath(), "-shared", "--build-id=none", "-s", "-z", "noexecstack",
         "-z", "now", "-soname", soname.str(), "-o", library, object};
-    for (const std::string &folder : folders)
+    for (const std::string &folder : libraryFolders(target))
       command.push_back("-L" + folder);
-    command.insert(command.end(), {"-lm", "-lc", "-lpthread"});
+    for (std::string &needed : systemLibraries(target))
+      command.push_back(std::move(needed));
     error = runTool(command);
   }
   unlink(object.c_str());

@@ -1,6 +1,7 @@
 //===- Form.cpp - What a model can be written as --------------------------===//
 
 #include "compiler/emit/Form.h"
+#include "compiler/targets/Elf.h"
 
 #include "llvm/ADT/STLExtras.h"
 
@@ -32,12 +33,11 @@ bool Emission::succeeded(const std::string &error) const {
 }
 
 bool isRun(const Target &target) {
-  return StringRef(target.triple).ends_with("linux-gnu");
+  return elfOf(target);
 }
 
 std::string refuseLinking(const Target &target) {
-  return StringRef(target.triple).contains("linux")
-             ? ""
+  return elfOf(target) ? ""
              : "it is linked for Linux alone, not for " + target.name;
 }
 

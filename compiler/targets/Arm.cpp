@@ -1,4 +1,4 @@
-//===- Arm.cpp - 64-bit Arm -----------------------------------------------===//
+//===- Arm.cpp - Arm, of 64 and of 32 bits --------------------------------===//
 
 #include "compiler/targets/TargetFamily.h"
 
@@ -27,13 +27,29 @@ static Target make(StringRef system) {
   return target;
 }
 
+/// ARMv7 with NEON: 16 vector registers, one pipe of two lanes, 1.5 GHz (Cortex-A9).
+static Target make32() {
+  Target target = make("linux");
+  target.name = "arm-32-linux";
+  target.halide = "arm-32-linux";
+  target.triple = "armv7-unknown-linux-gnueabihf";
+  target.registers = 16;
+  target.flops = 4 * 1.5e9;
+  target.l2Bandwidth = 10e9;
+  target.bandwidth = target.totalBandwidth = 3e9;
+  target.l1 = 32 << 10;
+  return target;
+}
+
 static void names(SmallVectorImpl<StringRef> &names) {
-  names.append({"arm64-linux", "arm64-osx"});
+  names.append({"arm64-linux", "arm64-osx", "arm-32-linux"});
 }
 
 static std::optional<Target> find(StringRef name) {
   if (name == "arm64-linux" || name == "arm64-osx")
     return make(name.drop_front(strlen("arm64-")));
+  if (name == "arm-32-linux")
+    return make32();
   return std::nullopt;
 }
 

@@ -8,7 +8,7 @@ using namespace llvm;
 
 namespace halcyon {
 
-static const TargetFamily *const families[] = {&x86Family, &armFamily};
+static const TargetFamily *const families[] = {&x86Family, &armFamily, &riscvFamily};
 
 /// The target of a CPU's name.
 static std::optional<Target> findCpu(StringRef name) {

@@ -29,7 +29,7 @@ struct TargetFamily {
   std::optional<Target> (*host)(const HostFacts &facts);
 };
 
-extern const TargetFamily x86Family, armFamily;
+extern const TargetFamily x86Family, armFamily, riscvFamily;
 
 /// The names of devices.
 void deviceNames(llvm::SmallVectorImpl<llvm::StringRef> &names);
