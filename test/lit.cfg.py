@@ -38,6 +38,11 @@ for tool in ("halcyon", "halcyon-opt", "halcyon-bench-kernels"):
 # Sanitizers reserve more of the address space than a limit on it leaves.
 if config.sanitizers in ("", "OFF"):
     config.available_features.add("bounded-memory")
+# Languages in which examples are run where they are installed.
+if shutil.which("cargo"):
+    config.available_features.add("cargo")
+if shutil.which("node") and os.path.exists("/usr/include/node/node_api.h"):
+    config.available_features.add("node")
 # What this machine's CPU has, for programs of lesser or other targets.
 if os.path.exists("/proc/cpuinfo"):
     with open("/proc/cpuinfo") as cpuinfo:

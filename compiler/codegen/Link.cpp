@@ -199,11 +199,14 @@ std::string linkExecutable(const std::vector<std::string> &objects,
 /// `exported` are local.
 static std::string mergeObjects(const std::vector<std::string> &objects,
                                 const std::vector<ExportedSymbol> &exported,
-                                const Target &target, const std::string &object) {
+                                const Target &target, const std::string &object,
+                                StringRef bridge = "") {
   std::vector<std::string> command = {linkerPath(), "-r", "-o", object};
   command.insert(command.end(), objects.begin(), objects.end());
   command.push_back("--whole-archive");
   command.push_back(runtimeLibrary("libhalcyon_runtime.a", target));
+  if (!bridge.empty())
+    command.push_back(runtimeLibrary(bridge, target));
   std::string error = runTool(command);
   if (!error.empty())
     return error;
@@ -244,12 +247,12 @@ std::string linkStaticLibrary(const std::vector<std::string> &objects,
 std::string linkSharedLibrary(const std::vector<std::string> &objects,
                               const std::vector<ExportedSymbol> &exported,
                               const Target &target, const std::string &output,
-                              StringRef soname) {
+                              StringRef soname, StringRef bridge) {
   std::string error = missingFor(target, {"libc.so"});
   std::string object = output + ".o";
   std::string library = output + ".tmp" + std::to_string(getpid());
   if (error.empty())
-    error = mergeObjects(objects, exported, target, object);
+    error = mergeObjects(objects, exported, target, object, bridge);
   if (error.empty()) {
     std::vector<std::string> command = {
         linkerPath(), "-shared", "--build-id=none", "-s", "-z", "noexecstack",

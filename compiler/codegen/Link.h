@@ -37,11 +37,11 @@ std::string linkStaticLibrary(const std::vector<std::string> &objects,
                               const Target &target, const std::string &output);
 
 /// The same as a shared library that others call `soname`, which exports nothing
-/// but `exported`.
+/// but `exported`. `bridge` is another library of ours that it holds.
 std::string linkSharedLibrary(const std::vector<std::string> &objects,
                               const std::vector<ExportedSymbol> &exported,
                               const Target &target, const std::string &output,
-                              llvm::StringRef soname);
+                              llvm::StringRef soname, llvm::StringRef bridge = "");
 
 /// Runs a program; returns its error output where it fails.
 std::string runTool(const std::vector<std::string> &command);

@@ -18,6 +18,9 @@ namespace {
 class CForm : public Form {
 public:
   CForm() : Form("c", "one C11 source and its header, for any compiler") {}
+  std::string refusal(const Target &target) const override {
+    return target.device ? "it runs on CPUs alone, not on " + target.name : "";
+  }
   std::string checkedBy(const Target &target) const override {
     return !isRun(target) ? "" : "GCC's and clang's, with vectors and without";
   }

@@ -37,6 +37,8 @@ bool isRun(const Target &target) {
 }
 
 std::string refuseLinking(const Target &target) {
+  if (target.device)
+    return "it runs on CPUs alone, not on " + target.name;
   return elfOf(target) ? ""
              : "it is linked for Linux alone, not for " + target.name;
 }

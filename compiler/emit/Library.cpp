@@ -42,6 +42,13 @@ std::vector<ExportedSymbol> publicSymbols(const Interface &interface) {
   return exported;
 }
 
+std::string abiVersion() {
+  return textOf("halcyon/types.h")
+      .split("#define HALCYON_ABI_VERSION ")
+      .second.split('\n')
+      .first.str();
+}
+
 std::string libraryHeader(const Interface &interface) {
   const std::string &name = interface.name;
   auto [about, declarations] =
@@ -71,10 +78,11 @@ std::string libraryHeader(const Interface &interface) {
 
 bool linkProgram(
     Emission &emission, const Interface &interface,
-    function_ref<std::string(const std::vector<std::string> &)> link) {
+    function_ref<std::string(const std::vector<std::string> &)> link,
+    std::string table) {
   ProgramOptions how;
   how.output = emission.folder->file(interface.name);
-  how.symbol = tableSymbol(interface);
+  how.symbol = table.empty() ? tableSymbol(interface) : table;
   how.kernels = emission.kernels;
   ProgramObjects objects;
   return makeObjects(emission.program, emission.weights, emission.target, how,
@@ -137,10 +145,7 @@ bool Library::write(Emission &emission) const {
   texts.values["NEEDS"] = isShared() ? "" : " -lm -lpthread";
   texts.values["CMAKE_NEEDS"] = isShared() ? "" : "m;pthread";
   texts.values["RPATH"] = isShared() ? " -Wl,-rpath,$PWD/lib" : "";
-  texts.values["VERSION"] = textOf("halcyon/types.h")
-                                .split("#define HALCYON_ABI_VERSION ")
-                                .second.split('\n')
-                                .first.str();
+  texts.values["VERSION"] = abiVersion();
   std::string error =
       emission.folder->write("include/" + name + ".h", libraryHeader(interface));
   auto write = [&](StringRef path, StringRef text) {

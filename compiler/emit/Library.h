@@ -12,14 +12,19 @@ namespace halcyon {
 /// table, NAME_program.
 std::vector<ExportedSymbol> publicSymbols(const Interface &interface);
 
+/// HALCYON_ABI_VERSION.
+std::string abiVersion();
+
 /// halcyon.h with the model's own names and what it takes and gives.
 std::string libraryHeader(const Interface &interface);
 
 /// Makes the objects of the program and gives them to `link`, which says what
-/// went wrong. False after messages.
+/// went wrong. False after messages. `table` is the symbol of the program's table,
+/// NAME_program where it is empty.
 bool linkProgram(
     Emission &emission, const Interface &interface,
-    llvm::function_ref<std::string(const std::vector<std::string> &)> link);
+    llvm::function_ref<std::string(const std::vector<std::string> &)> link,
+    std::string table = "");
 
 } // namespace halcyon
 
