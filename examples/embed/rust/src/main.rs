@@ -55,8 +55,8 @@ impl Lenet {
         let (mut image, mut logits) = ([0f32; 28 * 28], [0f32; 10]);
         unsafe {
             self.check(lenet_session_prepare_image(self.0, 0, &picture, image.as_mut_ptr()))?;
-            self.check(lenet_session_set_input(self.0, c"image".as_ptr(), image.as_ptr(), 28 * 28 * 4))?;
-            self.check(lenet_session_set_output(self.0, c"logits".as_ptr(), logits.as_mut_ptr(), 10 * 4))?;
+            self.check(lenet_session_set_input(self.0, b"image\0".as_ptr().cast(), image.as_ptr(), 28 * 28 * 4))?;
+            self.check(lenet_session_set_output(self.0, b"logits\0".as_ptr().cast(), logits.as_mut_ptr(), 10 * 4))?;
             self.check(lenet_session_run(self.0))?;
         }
         Ok(logits)
