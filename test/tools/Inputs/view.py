@@ -90,7 +90,7 @@ def view(name, *args):
     return read_safetensors(folder / name / "numbers.safetensors"), (folder / name / "index.html").read_text()
 
 
-def near(a, b, most=1e-4):
+def near(a, b, most=5e-4):
     assert a.shape == b.shape, (a.shape, b.shape)
     difference = abs(a - b).max() / abs(b).max()
     assert difference < most, difference
