@@ -29,6 +29,9 @@ REFERENCE = [PYTHON, ROOT / "test" / "execute" / "run_reference.py"]
 ONNX = [PYTHON, ROOT / "test" / "onnx" / "run_onnx.py"]
 WRAPPED = r"(kernels/.*|runtime/runtime|tune/tune)\.test$"  # tests that only run what is a suite of its own
 CONVOLUTIONS = "direct,im2col,winograd2,winograd4"
+# On devices: kernels of every kind, and every algorithm of convolutions.
+DEVICE_LAYERS = "conv_same_(lower_)?k[35]|depthwise|linear|softmax|maxpool|upsample|chain"
+DEVICE_ALGORITHMS = "chosen,gpu_plain,gpu_direct,gpu_winograd2,gpu_winograd4"
 BF16_NETWORKS = "resnet18,densenet121,mobilenet_v2,unet"
 # Those whose convolutions are of every kind; the others are more of the same.
 FORCED_NETWORKS = ("lenet,lenet5,mlp,vgg16,resnet18,resnet50,mobilenet_v2,densenet121,squeezenet,inception_v3,"
@@ -90,6 +93,9 @@ def suites(slow):
         Suite("networks", [*REFERENCE, "--networks", "all"], minutes=40),
         Suite("layers-bf16", [*REFERENCE, "--quiet", "--precision", "bf16"]),
         Suite("networks-bf16", [*REFERENCE, "--precision", "bf16", "--networks", BF16_NETWORKS], minutes=20),
+        Suite("opencl", [*REFERENCE, "--quiet", "--filter", DEVICE_LAYERS, "--", "--target", "opencl"], minutes=15),
+        Suite("opencl-networks", [*REFERENCE, "--networks", "lenet5,squeezenet,mobilenet_v2", "--", "--target",
+                                  "opencl"], minutes=15),
         Suite("random", [*REFERENCE, "--random", "24"], minutes=20),
         Suite("onnx", [*ONNX, "--sample", "4", "node", "pytorch-operator", "simple"], minutes=20),
         Suite("trained", [PYTHON, ROOT / "test" / "onnx" / "run_trained.py"], minutes=15),
@@ -106,6 +112,12 @@ def suites(slow):
                         minutes=120) for test in tests]
         found += [
             Suite("layers-forced", [*REFERENCE, "--quiet", "--algorithm", ALGORITHMS], minutes=120),
+            Suite("opencl-all", [*REFERENCE, "--quiet", "--algorithm", DEVICE_ALGORITHMS, "--", "--target", "opencl"],
+                  minutes=120),
+            Suite("opencl-networks-all", [*REFERENCE, "--networks", FORCED_NETWORKS, "--batch", "3", "--", "--target",
+                                          "opencl"], minutes=120),
+            Suite("vulkan", [*REFERENCE, "--quiet", "--", "--target", "vulkan"], minutes=120),
+            Suite("ptxas", [PYTHON, ROOT / "test" / "execute" / "run_ptxas.py"], minutes=20),
             Suite("onnx-all", ONNX, minutes=60),
             Suite("onnx-import", [PYTHON, ROOT / "test" / "onnx" / "import.py", "--networks"], minutes=60),
             Suite("training-whole", [PYTHON, ROOT / "test" / "train" / "run_training.py", "--whole"], minutes=60),

@@ -119,10 +119,10 @@ TileLoops splitByTile(Func user, const GpuTile &t, Var co, Var x,
     user.unroll(yr).gpu_threads(ct, xt, yt);
   else
     user.gpu_threads(ct, xt);
-  if (vectorize)
-    user.vectorize(cr);
-  else
-    user.unroll(cr);
+  // Devices have vectors of four.
+  if (vectorize && t.co % 4 == 0)
+    user.vectorize(cr, 4);
+  user.unroll(cr);
   return loops;
 }
 
