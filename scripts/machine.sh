@@ -12,7 +12,7 @@ packages=(
   libstdc++-12-dev-arm64-cross libstdc++-12-dev-armhf-cross libstdc++-12-dev-riscv64-cross
 )
 # Devices without hardware, for the tests alone.
-test_packages=(pocl-opencl-icd ocl-icd-libopencl1 mesa-vulkan-drivers libvulkan1)
+test_packages=(pocl-opencl-icd ocl-icd-libopencl1 spirv-tools)
 python=/usr/bin/python3.11
 venv=$root/.venv
 build=$root/build

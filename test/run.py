@@ -116,7 +116,6 @@ def suites(slow):
                   minutes=120),
             Suite("opencl-networks-all", [*REFERENCE, "--networks", FORCED_NETWORKS, "--batch", "3", "--", "--target",
                                           "opencl"], minutes=120),
-            Suite("vulkan", [*REFERENCE, "--quiet", "--", "--target", "vulkan"], minutes=120),
             Suite("ptxas", [PYTHON, ROOT / "test" / "execute" / "run_ptxas.py"], minutes=20),
             Suite("onnx-all", ONNX, minutes=60),
             Suite("onnx-import", [PYTHON, ROOT / "test" / "onnx" / "import.py", "--networks"], minutes=60),

@@ -22,6 +22,13 @@ static std::string baseTarget(const Target &target) {
   return whole.take_front(end).str();
 }
 
+std::string refuseDevice(const Target &target) {
+  if (!target.device || target.device->links)
+    return "";
+  return "programs can't be made for " + target.device->name +
+         "; `halcyon emit --for=" + target.device->name + "` writes its kernels";
+}
+
 std::string deviceRuntime(const Target &target, std::vector<ForkedJob> &jobs) {
   std::string name = baseTarget(target) + target.device->halide;
   std::string path = cachePath("runtime of " + name, "o");

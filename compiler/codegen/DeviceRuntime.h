@@ -7,6 +7,10 @@
 
 namespace halcyon {
 
+/// Why no program can be linked for the target's device; empty if one can, or if
+/// there is no device.
+std::string refuseDevice(const Target &target);
+
 /// Halide's runtime for the target's device, an object in the cache. Returns
 /// where it is, or will be when the job, which is added to `jobs` where it is not
 /// there yet, has run. Its functions are weak: those of our own runtime win.

@@ -154,6 +154,8 @@ static StringRef extensionOf(KernelOutput output) {
     return "ll";
   case KernelOutput::Assembly:
     return "s";
+  case KernelOutput::Device:
+    return "device";
   case KernelOutput::C:
     return "c";
   }

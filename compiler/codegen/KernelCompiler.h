@@ -20,7 +20,9 @@
 
 namespace halcyon {
 
-enum class KernelOutput { Object, Statement, LlvmAssembly, Assembly, C };
+/// `Device`: what the device's driver is given, source or binary; empty for a
+/// kernel of the CPU.
+enum class KernelOutput { Object, Statement, LlvmAssembly, Assembly, C, Device };
 
 struct KernelCompilerOptions {
   unsigned jobs = 0;     ///< processes at a time; 0: one per core

@@ -6,6 +6,7 @@
 #include "compiler/codegen/MachineCode.h"
 #include "compiler/kernels/Builder.h"
 
+#include <fstream>
 #include <unistd.h>
 
 namespace halcyon {
@@ -21,6 +22,7 @@ static Halide::OutputFileType fileType(KernelOutput output) {
   case KernelOutput::Assembly:
     return Halide::OutputFileType::assembly;
   case KernelOutput::C:
+  case KernelOutput::Device:
     break;
   }
   return Halide::OutputFileType::object;
@@ -56,6 +58,23 @@ static std::string lowerToC(exec::KernelOp op, const Kernel &kernel,
              : "can't write " + path + ": " + strerror(errno);
 }
 
+/// What Halide embeds for the device: a text, or SPIR-V, which says itself where
+/// it begins.
+static void writeDeviceCode(const Halide::Module &module,
+                            const std::string &path) {
+  std::string code;
+  for (const auto &buffer : module.buffers())
+    if (llvm::StringRef(buffer.name()).ends_with("_gpu_source_kernels"))
+      code.assign(reinterpret_cast<const char *>(buffer.data()),
+                  buffer.size_in_bytes());
+  const std::string magic = "\x03\x02\x23\x07";
+  if (size_t at = code.find(magic); at != std::string::npos)
+    code.erase(0, at);
+  else
+    code = code.c_str();
+  std::ofstream(path, std::ios::binary) << code;
+}
+
 std::string lowerKernel(exec::KernelOp op, const Target &target,
                         const KernelCompilerOptions &options,
                         const std::string &path) {
@@ -83,7 +102,10 @@ std::string lowerKernel(exec::KernelOp op, const Target &target,
       Halide::Module module = pipeline.compile_to_module(
           builder.arguments(), op.getSymName().str(), machine,
           Halide::LinkageType::ExternalPlusArgv);
-      module.compile({{fileType(output), temporary}});
+      if (output == KernelOutput::Device)
+        writeDeviceCode(module, temporary);
+      else
+        module.compile({{fileType(output), temporary}});
       return builder.attempts();
     };
     // The first attempt whose hot loop is good enough, or the best of all. The

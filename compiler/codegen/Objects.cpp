@@ -37,6 +37,8 @@ bool makeObjects(exec::ProgramOp program, const WeightSource &weights,
     errors << "error: " << message << "\n";
     return false;
   };
+  if (std::string why = refuseDevice(target); !why.empty())
+    return fail(why);
   auto temporary = [&](StringRef name) {
     objects.paths.push_back(how.output + "." + name.str() + ".tmp" +
                             std::to_string(getpid()) + ".o");

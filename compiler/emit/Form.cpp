@@ -1,6 +1,7 @@
 //===- Form.cpp - What a model can be written as --------------------------===//
 
 #include "compiler/emit/Form.h"
+#include "compiler/codegen/DeviceRuntime.h"
 #include "compiler/targets/Elf.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -37,8 +38,9 @@ bool isRun(const Target &target) {
 }
 
 std::string refuseLinking(const Target &target) {
-  if (target.device)
-    return "it runs on CPUs alone, not on " + target.name;
+  std::string why = refuseDevice(target);
+  if (!why.empty())
+    return why;
   return elfOf(target) ? ""
              : "it is linked for Linux alone, not for " + target.name;
 }

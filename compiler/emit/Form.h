@@ -46,6 +46,9 @@ public:
   /// Whether it is made of the graph that the language describes, rather than
   /// of the kernels that were chosen for a target.
   virtual bool readsGraph() const { return false; }
+  /// The device whose kernels it holds, beside the CPU that `--target` names;
+  /// empty where the target says all.
+  virtual llvm::StringRef device() const { return ""; }
   /// Why it can't be made for a target; empty if it can.
   virtual std::string refusal(const Target &target) const { return ""; }
   /// Who runs what is made for a target in the tests, as a README says it;

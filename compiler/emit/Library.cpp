@@ -103,7 +103,9 @@ public:
   std::string checkedBy(const Target &target) const override {
     return !isRun(target) ? "" : "a C and a C++ program, several threads";
   }
-  bool write(Emission &emission) const override;
+  bool write(Emission &emission) const override {
+    return writeLibrary(*this, emission, isShared());
+  }
 
 protected:
   virtual bool isShared() const = 0;
@@ -123,28 +125,28 @@ public:
 
 } // namespace
 
-bool Library::write(Emission &emission) const {
+bool writeLibrary(const Form &form, Emission &emission, bool isShared) {
   Interface interface(emission.program);
   const std::string &name = interface.name;
-  std::string file = "lib" + name + (isShared() ? ".so" : ".a");
+  std::string file = "lib" + name + (isShared ? ".so" : ".a");
   bool linked = linkProgram(
       emission, interface, [&](const std::vector<std::string> &objects) {
         std::string path = emission.folder->file("lib/" + file);
         auto symbols = publicSymbols(interface);
-        return isShared() ? linkSharedLibrary(objects, symbols, emission.target,
+        return isShared ? linkSharedLibrary(objects, symbols, emission.target,
                                               path, file)
                           : linkStaticLibrary(objects, symbols, emission.target,
                                               path);
       });
   if (!linked)
     return false;
-  TextWriter texts(*this, emission, interface);
+  TextWriter texts(form, emission, interface);
   texts.values["FILE"] = file;
-  texts.values["KIND"] = isShared() ? "shared" : "static";
-  texts.values["CMAKE_KIND"] = isShared() ? "SHARED" : "STATIC";
-  texts.values["NEEDS"] = isShared() ? "" : " -lm -lpthread";
-  texts.values["CMAKE_NEEDS"] = isShared() ? "" : "m;pthread";
-  texts.values["RPATH"] = isShared() ? " -Wl,-rpath,$PWD/lib" : "";
+  texts.values["KIND"] = isShared ? "shared" : "static";
+  texts.values["CMAKE_KIND"] = isShared ? "SHARED" : "STATIC";
+  texts.values["NEEDS"] = isShared ? "" : " -lm -lpthread";
+  texts.values["CMAKE_NEEDS"] = isShared ? "" : "m;pthread";
+  texts.values["RPATH"] = isShared ? " -Wl,-rpath,$PWD/lib" : "";
   texts.values["VERSION"] = abiVersion();
   std::string error =
       emission.folder->write("include/" + name + ".h", libraryHeader(interface));

@@ -26,6 +26,10 @@ bool linkProgram(
     llvm::function_ref<std::string(const std::vector<std::string> &)> link,
     std::string table = "");
 
+/// Writes a library of a program, its headers and what build tools read, for a
+/// form. False after messages.
+bool writeLibrary(const Form &form, Emission &emission, bool isShared);
+
 } // namespace halcyon
 
 #endif // HALCYON_COMPILER_EMIT_LIBRARY_H

@@ -88,7 +88,8 @@ public:
     out.split(b.x, column, pixel, tile, TailStrategy::GuardWithIf)
         .reorder(pixel, b.c, column, b.y, b.n)
         .unroll(pixel);
-    scheduleThreads(out, {b.c, column, b.y, b.n}, s.o);
+    scheduleThreads(out, {b.c, column, b.y, b.n},
+                    {s.o, llvm::divideCeil(s.ow, tile), s.oh});
   }
 };
 } // namespace

@@ -71,7 +71,7 @@ public:
     x(b.c, b.n) = b.at(op.getX(), {b.n, Expr(), b.c, Expr(), Expr()});
     if (b.group.hasPrologue()) {
       x.compute_root();
-      scheduleThreads(x, {b.c, b.n}, features);
+      scheduleThreads(x, {b.c, b.n}, {features});
     }
     // A tile of images may end behind the last.
     RDom r(0, terms, "r");

@@ -15,7 +15,10 @@ namespace halcyon {
 /// to stay in registers.
 static constexpr int kThreads = 128;
 
-void scheduleThreads(Stage stage, std::vector<Var> vars, int64_t inner) {
+void scheduleThreads(Stage stage, std::vector<Var> vars,
+                     std::vector<int64_t> extents) {
+  extents.resize(vars.size(), 1 << 20);
+  int64_t inner = extents.empty() ? 1 : extents.front();
   auto guard = TailStrategy::GuardWithIf;
   if (vars.empty()) {
     stage.gpu_single_thread();
@@ -28,8 +31,10 @@ void scheduleThreads(Stage stage, std::vector<Var> vars, int64_t inner) {
     stage.fuse(vars[first ? 0 : 1], vars[first ? 1 : 2], fused);
     vars[first ? 0 : 1] = fused;
     vars.erase(vars.begin() + (first ? 1 : 2));
-    if (first)
-      inner = 1 << 20;
+    if (first) {
+      inner *= extents[1];
+      extents.erase(extents.begin() + 1);
+    }
   }
   Var block("block"), thread("thread"), column("column"), lane("lane");
   if (vars.size() == 1) {
@@ -69,9 +74,9 @@ void storeSumsOnDevice(const std::vector<Func> &outputs) {
       continue;
     Func f(function);
     f.compute_root();
-    scheduleThreads(f, f.args(), 32);
+    scheduleThreads(f, f.args(), {});
     for (int i = 0; i < f.num_update_definitions(); ++i)
-      scheduleThreads(f.update(i), pureVars(f, i), 32);
+      scheduleThreads(f.update(i), pureVars(f, i), {});
   }
 }
 

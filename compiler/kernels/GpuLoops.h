@@ -8,10 +8,11 @@
 namespace halcyon {
 
 /// Cuts the loops over `vars`, innermost first, into blocks of threads: a thread
-/// for each element, neighbours in the innermost dimension in one warp. `inner`
-/// is that dimension's extent. Without variables there is one thread.
+/// for each element, neighbours in the innermost dimension in one warp. `extents`
+/// are those of the first dimensions, the others are large. Without variables
+/// there is one thread.
 void scheduleThreads(Halide::Stage stage, std::vector<Halide::Var> vars,
-                     int64_t inner);
+                     std::vector<int64_t> extents);
 
 /// Computes everything before `outputs` that has updates as a whole, a thread
 /// for each element that an update reaches without a sum.

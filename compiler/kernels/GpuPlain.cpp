@@ -59,19 +59,21 @@ public:
         at = {p.x, p.y, p.c, p.n};
       }
       Func output = b.output(index, vars, logical.get(value).func(at));
-      int64_t inner = 1;
-      if (type.getRank())
-        inner = type.getDimSize(vars[0].name() == b.c.name() && type.getRank() == 4
-                                    ? 1
-                                    : type.getRank() - 1);
-      scheduleThreads(output, vars,
-                      ShapedType::isDynamic(inner) ? 1 << 20 : inner);
+      scheduleThreads(output, vars, extentsOf(value.getType()));
       outputs.push_back(output);
     }
     storeSumsOnDevice(outputs);
   }
 
 private:
+  /// Of a buffer's dimensions, innermost first; the batch is large.
+  static std::vector<int64_t> extentsOf(Type type) {
+    std::vector<int64_t> extents;
+    for (const auto &dim : cnn::interiorOf(type).dims)
+      extents.push_back(dim.extent < 0 ? 1 << 20 : dim.extent);
+    return extents;
+  }
+
   /// What values have already, as a change of layouts says.
   static LayoutChoice layoutsOfTypes(const Group &group) {
     LayoutChoice choice = uniformLayout(group, "nchw");

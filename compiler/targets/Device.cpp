@@ -9,7 +9,8 @@ namespace halcyon {
 namespace {
 /// A device as Halide knows it. `halide` is what it adds to the CPU's target.
 struct DeviceKind {
-  StringRef name, halide, interface;
+  StringRef name, language, halide, interface;
+  bool links;
   int threads, sharedKib;
   int cores;            ///< multiprocessors
   double flopsPerCore;  ///< f32, a multiply-add as two
@@ -23,23 +24,26 @@ struct DeviceKind {
 /// CUDA's numbers are those of an H200 (132 multiprocessors at 1.98 GHz, 4.8
 /// TB/s), the others' of a middling card. The driver compiles a capability's
 /// code for every later one. Buffers within others begin at multiples of 512
-/// bytes: NVIDIA's OpenCL asks for that, WebGPU and Metal for 256.
+/// bytes: NVIDIA's OpenCL asks for that, WebGPU and Metal for 256. Programs are
+/// linked where Halide's runtime looks for the driver when it starts. That for
+/// Vulkan does, but of buffers within buffers it lost all but some multiples of 64
+/// bytes (Halide 21, Mesa 22.3's lavapipe).
 static const DeviceKind kinds[] = {
-    {"opencl", "-opencl", "halide_opencl_device_interface", 256, 32, 32, 256e9,
+    {"opencl", "cl", "-opencl", "halide_opencl_device_interface", true, 256, 32, 32, 256e9,
      400e9, 4 << 20},
-    {"vulkan", "-vk_int64-vk_v13-vulkan", "halide_vulkan_device_interface", 256,
+    {"vulkan", "spv", "-vk_int64-vk_v13-vulkan", "halide_vulkan_device_interface", false, 256,
      32, 32, 256e9, 400e9, 4 << 20},
-    {"metal", "-metal", "halide_metal_device_interface", 256, 32, 32, 256e9,
+    {"metal", "metal", "-metal", "halide_metal_device_interface", false, 256, 32, 32, 256e9,
      400e9, 4 << 20},
-    {"webgpu", "-webgpu", "halide_webgpu_device_interface", 256, 16, 32, 256e9,
+    {"webgpu", "wgsl", "-webgpu", "halide_webgpu_device_interface", false, 256, 16, 32, 256e9,
      400e9, 4 << 20},
-    {"d3d12", "-d3d12compute", "halide_d3d12compute_device_interface", 256, 32,
+    {"d3d12", "hlsl", "-d3d12compute", "halide_d3d12compute_device_interface", false, 256, 32,
      32, 256e9, 400e9, 4 << 20},
-    {"cuda", CUDA(70), "halide_cuda_device_interface", 1024, 48, 132, 507e9,
+    {"cuda", "ptx", CUDA(70), "halide_cuda_device_interface", true, 1024, 48, 132, 507e9,
      4800e9, 50 << 20},
-    {"cuda-80", CUDA(80), "halide_cuda_device_interface", 1024, 48, 132, 507e9,
+    {"cuda-80", "ptx", CUDA(80), "halide_cuda_device_interface", true, 1024, 48, 132, 507e9,
      4800e9, 50 << 20},
-    {"cuda-86", CUDA(86), "halide_cuda_device_interface", 1024, 48, 132, 507e9,
+    {"cuda-86", "ptx", CUDA(86), "halide_cuda_device_interface", true, 1024, 48, 132, 507e9,
      4800e9, 50 << 20},
 };
 
@@ -68,7 +72,8 @@ bool addDevice(Target &target, StringRef name) {
     target.totalBandwidth = kind.bandwidth;
     target.callSeconds = 4e-6;
     target.alignment = 512;
-    target.device = Device{kind.halide.str(), kind.interface.str(),
+    target.device = Device{kind.name.str(), kind.language.str(),
+                           kind.halide.str(), kind.interface.str(), kind.links,
                            kind.threads, int64_t(kind.sharedKib) << 10};
     return true;
   }

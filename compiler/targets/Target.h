@@ -13,9 +13,12 @@ namespace halcyon {
 
 /// A device beside the CPU, on which kernels run as grids of threads.
 struct Device {
+  std::string name;      ///< as `--target` says it
+  std::string language;  ///< of its kernels, as a file's name ends: "cl", "ptx"
   std::string halide;    ///< what it adds to the CPU's target string
   std::string interface; ///< the function of Halide's runtime that gives its
                          ///< halide_device_interface_t
+  bool links = true;     ///< programs for it can be made here, not kernels alone
   int threads = 256;     ///< of a block, at most
   int64_t shared = 32 << 10; ///< bytes that the threads of a block share
 };

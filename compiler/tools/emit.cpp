@@ -51,10 +51,14 @@ static cl::opt<unsigned> jobs("jobs", cl::desc("Kernels compiled at a time"),
                               cl::sub(command.command));
 
 static int emit() {
+  const Form &what = *form;
+  if (!what.device().empty() && !StringRef(model.target).contains('+'))
+    model.target = model.target == "host"
+                       ? what.device().str()
+                       : model.target + "+" + what.device().str();
   Driver driver(model);
   if (!driver.findMachine())
     return 1;
-  const Form &what = *form;
   std::string error = what.refusal(driver.target);
   if (!error.empty())
     return !fail("--for=" + what.name + ": " + error);

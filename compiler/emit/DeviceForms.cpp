@@ -1,0 +1,116 @@
+//===- DeviceForms.cpp - Kernels for a device, and what calls them --------===//
+
+#include "compiler/emit/Library.h"
+
+#include "llvm/Support/MemoryBuffer.h"
+
+using namespace llvm;
+
+namespace halcyon {
+
+namespace {
+
+/// The code of each kernel as the device's driver gets it, and a static library
+/// of a program that runs there, as `lib` is one of a program for a CPU: where the
+/// driver is one that a program on Linux looks for when it starts.
+class DeviceForm : public Form {
+public:
+  /// `checked`: who runs it in the tests; empty where nobody does.
+  DeviceForm(StringRef device, StringRef summary, StringRef checked,
+             bool hasLibrary)
+      : Form(device, summary), checked(checked), hasLibrary(hasLibrary) {}
+
+  StringRef device() const override { return name; }
+  std::string refusal(const Target &target) const override {
+    if (!target.device || !StringRef(target.device->name).starts_with(name))
+      return "its kernels are for " + name.str() + ", not for " + target.name;
+    return hasLibrary ? refuseLinking(target) : "";
+  }
+  std::string checkedBy(const Target &target) const override {
+    return isRun(target) ? checked.str() : "";
+  }
+  bool write(Emission &emission) const override {
+    if (!writeKernels(emission))
+      return false;
+    if (hasLibrary)
+      return writeLibrary(*this, emission, /*isShared=*/false);
+    Interface interface(emission.program);
+    return emission.succeeded(TextWriter(*this, emission, interface)
+                                  .write("README.md", "device/README.md"));
+  }
+
+private:
+  static bool writeKernels(Emission &emission) {
+    KernelCompilerOptions options = emission.kernels;
+    options.output = KernelOutput::Device;
+    auto kernels = compileKernels(emission.program, emission.target, options, {},
+                                  emission.errors);
+    if (mlir::failed(kernels))
+      return false;
+    for (CompiledKernel &kernel : *kernels) {
+      auto code = MemoryBuffer::getFile(kernel.path);
+      if (!code)
+        return emission.succeeded("can't read " + kernel.path);
+      // Pictures are resized on the CPU.
+      if ((*code)->getBufferSize() == 0)
+        continue;
+      SmallVector<StringRef> modules = modulesOf((*code)->getBuffer());
+      for (auto [index, module] : enumerate(modules)) {
+        std::string name = kernel.kernel.getSymName().str();
+        if (modules.size() > 1)
+          name += "." + std::to_string(index);
+        std::string error = emission.folder->write(
+            "kernels/" + name + "." + emission.target.device->language, module);
+        if (!emission.succeeded(error))
+          return false;
+      }
+    }
+    return true;
+  }
+
+  /// A text is one; SPIR-V has a module for each grid, which begins with its
+  /// magic number.
+  static SmallVector<StringRef> modulesOf(StringRef code) {
+    const StringRef magic("\x03\x02\x23\x07", 4);
+    SmallVector<StringRef> modules;
+    size_t from = 0;
+    for (size_t at = 4; at + 4 <= code.size(); at += 4)
+      if (code.starts_with(magic) && code.substr(at, 4) == magic) {
+        modules.push_back(code.slice(from, at));
+        from = at;
+      }
+    modules.push_back(code.substr(from));
+    // What Halide fills up with is no instruction.
+    for (StringRef &module : modules)
+      while (module.starts_with(magic) && module.ends_with(StringRef("\0\0\0\0", 4)))
+        module = module.drop_back(4);
+    return modules;
+  }
+
+  StringRef checked;
+  bool hasLibrary;
+};
+
+} // namespace
+
+[[maybe_unused]] static const bool registered = [] {
+  struct Kind {
+    StringRef device, summary, checked;
+    bool hasLibrary;
+  };
+  for (Kind kind : {
+           Kind{"opencl", "OpenCL kernels and a library that calls them",
+                "a C program on PoCL", true},
+           {"vulkan", "SPIR-V kernels", "", false},
+           {"cuda", "PTX kernels and a library that calls them", "", true},
+           {"metal", "Metal kernels", "", false},
+           {"webgpu", "WGSL kernels", "", false},
+           {"d3d12", "HLSL kernels", "", false},
+       })
+    registerForm(
+        std::make_unique<DeviceForm>(kind.device, kind.summary, kind.checked,
+                                     kind.hasLibrary));
+  return true;
+}();
+
+} // namespace halcyon
