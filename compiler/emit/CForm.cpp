@@ -22,7 +22,7 @@ public:
     return target.device ? "it runs on CPUs alone, not on " + target.name : "";
   }
   std::string checkedBy(const Target &target) const override {
-    return !isRun(target) ? "" : "GCC's and clang's, with vectors and without";
+    return whoRuns(target, "built by GCC and clang, with vectors and without");
   }
   bool write(Emission &emission) const override;
 };
@@ -44,7 +44,7 @@ public:
   unsigned rank();
   /// Bytes of a port at a batch of 1, or of the only one.
   uint64_t bytes(const halcyon_port &port);
-  std::string inputName(unsigned i) const { return interface.inputs[i].identifier; }
+  std::string inputName(unsigned i) const;
   /// An output may be called as an input is.
   std::string outputName(unsigned i) const;
 
@@ -60,12 +60,30 @@ private:
 
 } // namespace
 
+/// A port's name where it is not C's own or one that the texts have taken.
+static std::string parameterName(const std::string &name) {
+  static const StringSet<> taken = {
+      "auto",     "break",    "case",     "char",   "const",    "continue", "default",
+      "do",       "double",   "else",     "enum",   "extern",   "float",    "for",
+      "goto",     "if",       "inline",   "int",    "long",     "register", "restrict",
+      "return",   "short",    "signed",   "sizeof", "static",   "struct",   "switch",
+      "typedef",  "union",    "unsigned", "void",   "volatile", "while",    "arguments",
+      "batch",    "count",    "die",      "input",  "main",     "memory",   "room",
+      "status",   "weights",  "new",      "class",  "delete",   "this",     "template",
+      "operator", "private",  "public",   "using",  "namespace"};
+  return taken.contains(name) ? name + "_tensor" : name;
+}
+
+std::string Writer::inputName(unsigned i) const {
+  return parameterName(interface.inputs[i].identifier);
+}
+
 std::string Writer::outputName(unsigned i) const {
   const std::string &name = interface.outputs[i].identifier;
   for (const Port &input : interface.inputs)
     if (input.identifier == name)
-      return name + "_out";
-  return name;
+      return parameterName(name) + "_out";
+  return parameterName(name);
 }
 
 std::string Writer::parameters() {

@@ -33,8 +33,9 @@ bool Emission::succeeded(const std::string &error) const {
   return error.empty();
 }
 
-bool isRun(const Target &target) {
-  return elfOf(target);
+std::string whoRuns(const Target &target, StringRef native) {
+  const Elf *elf = elfOf(target);
+  return !elf ? "" : isNative(*elf) ? native.str() : "a C program under qemu-user";
 }
 
 std::string refuseLinking(const Target &target) {

@@ -67,9 +67,9 @@ template <typename F> struct RegisterForm {
   RegisterForm() { registerForm(std::make_unique<F>()); }
 };
 
-/// Whether the tests run programs for a target: on x86-64, and those that
-/// qemu-user runs.
-bool isRun(const Target &target);
+/// Who runs what is linked for a target in the tests: `native` on the compiler's own
+/// kind of machine, a program under qemu-user on others of Linux.
+std::string whoRuns(const Target &target, llvm::StringRef native);
 /// Why ELF files can't be linked for a target; empty if they can.
 std::string refuseLinking(const Target &target);
 

@@ -74,7 +74,11 @@ Interface::Interface(exec::ProgramOp program)
       StringRef name = port.getAs<mlir::StringAttr>("name").getValue();
       auto type = cast<mlir::RankedTensorType>(
           port.getAs<mlir::TypeAttr>("type").getValue());
-      to.push_back({name.str(), identifierOf(name), type, port.contains("image")});
+      std::string identifier = identifierOf(name);
+      // "a.b" and "a_b" are two.
+      while (llvm::any_of(to, [&](const Port &p) { return p.identifier == identifier; }))
+        identifier += "_";
+      to.push_back({name.str(), identifier, type, port.contains("image")});
     }
   };
   read(program.getInputs(), inputs);

@@ -101,7 +101,7 @@ public:
     return refuseLinking(target);
   }
   std::string checkedBy(const Target &target) const override {
-    return !isRun(target) ? "" : "a C and a C++ program, several threads";
+    return whoRuns(target, "a C and a C++ program, several threads");
   }
   bool write(Emission &emission) const override {
     return writeLibrary(*this, emission, isShared());
