@@ -2,6 +2,7 @@
 
 #include "compiler/emit/Library.h"
 
+#include "llvm/Support/Endian.h"
 #include "llvm/Support/MemoryBuffer.h"
 
 using namespace llvm;
@@ -27,7 +28,7 @@ public:
     return hasLibrary ? refuseLinking(target) : "";
   }
   std::string checkedBy(const Target &target) const override {
-    return isRun(target) ? checked.str() : "";
+    return checked.empty() ? "" : whoRuns(target, checked);
   }
   bool write(Emission &emission) const override {
     if (!writeKernels(emission))
@@ -69,21 +70,21 @@ private:
   }
 
   /// A text is one; SPIR-V has a module for each grid, which begins with its
-  /// magic number.
+  /// magic number. Before each Halide notes, in small numbers, what it binds: as
+  /// an instruction, such a word would have no length.
   static SmallVector<StringRef> modulesOf(StringRef code) {
     const StringRef magic("\x03\x02\x23\x07", 4);
+    if (!code.starts_with(magic))
+      return {code};
     SmallVector<StringRef> modules;
-    size_t from = 0;
-    for (size_t at = 4; at + 4 <= code.size(); at += 4)
-      if (code.starts_with(magic) && code.substr(at, 4) == magic) {
-        modules.push_back(code.slice(from, at));
-        from = at;
-      }
-    modules.push_back(code.substr(from));
-    // What Halide fills up with is no instruction.
-    for (StringRef &module : modules)
-      while (module.starts_with(magic) && module.ends_with(StringRef("\0\0\0\0", 4)))
-        module = module.drop_back(4);
+    const size_t header = 5 * 4;
+    for (size_t from = 0; from != StringRef::npos;) {
+      size_t end = from + header, words = 1;
+      for (; words && end + 4 <= code.size(); end += 4 * words)
+        words = support::endian::read16le(code.data() + end + 2);
+      modules.push_back(code.slice(from, end));
+      from = code.find(magic, end);
+    }
     return modules;
   }
 
