@@ -39,7 +39,7 @@ foreach(gnu aarch64-linux-gnu arm-linux-gnueabihf riscv64-linux-gnu)
       COMMAND ${CMAKE_AR} rcsD ${archive} ${objects}
       DEPENDS ${objects} VERBATIM)
     list(APPEND cross_libraries ${archive})
-    install(FILES ${archive} DESTINATION lib/${gnu})
+    install(FILES ${archive} DESTINATION lib/halcyon/runtime/${gnu})
   endforeach()
 endforeach()
 add_custom_target(halcyon-cross-runtimes ALL DEPENDS ${cross_libraries})

@@ -28,6 +28,7 @@ for name in ("HOME", "LD_LIBRARY_PATH"):
 
 config.substitutions += [
     ("%python", sys.executable),
+    ("%cmake", os.path.join(os.path.dirname(sys.executable), "cmake")),
     ("%source", config.halcyon_source),
     ("%build", config.halcyon_build),
     ("%examples", os.path.join(config.halcyon_source, "examples")),

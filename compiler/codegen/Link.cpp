@@ -17,15 +17,26 @@ using namespace llvm;
 
 namespace halcyon {
 
-/// A file beside this executable's folder (an installation), or where the build
-/// knew it.
-static std::string besideUs(StringRef relative, StringRef built) {
+std::string installedFile(StringRef relative, StringRef built) {
   static int anchor;
   SmallString<256> path(sys::fs::getMainExecutable(nullptr, &anchor));
   sys::path::remove_filename(path);
-  sys::path::append(path, "..", relative);
+  sys::path::append(path, "..", "lib/halcyon", relative);
   sys::path::remove_dots(path, /*remove_dot_dot=*/true);
   return sys::fs::exists(path) ? path.str().str() : built.str();
+}
+
+/// The environment of a tool that an installation brings: its libraries need
+/// others of the installation's. None where the system's tools are used.
+static std::optional<std::vector<std::string>> toolEnvironment() {
+  std::string libraries = installedFile("lib", "");
+  if (libraries.empty())
+    return std::nullopt;
+  std::vector<std::string> variables = {"LD_LIBRARY_PATH=" + libraries};
+  for (char **variable = environ; *variable; ++variable)
+    if (!StringRef(*variable).starts_with("LD_LIBRARY_PATH="))
+      variables.push_back(*variable);
+  return variables;
 }
 
 std::string runTool(const std::vector<std::string> &command) {
@@ -35,7 +46,11 @@ std::string runTool(const std::vector<std::string> &command) {
     return "can't make a temporary file";
   std::optional<StringRef> redirects[] = {std::nullopt, StringRef(log), StringRef(log)};
   std::string error;
-  int status = sys::ExecuteAndWait(args[0], args, std::nullopt, redirects,
+  auto variables = toolEnvironment();
+  std::optional<SmallVector<StringRef>> environment;
+  if (variables)
+    environment.emplace(variables->begin(), variables->end());
+  int status = sys::ExecuteAndWait(args[0], args, environment, redirects,
                                    /*SecondsToWait=*/600, 0, &error);
   if (status != 0) {
     auto output = MemoryBuffer::getFile(log);
@@ -55,8 +70,14 @@ std::string runTool(const std::vector<std::string> &command) {
 static std::vector<std::string> libraryFolders(const Target &target) {
   const Elf &elf = *elfOf(target);
   std::string gnu = elf.gnu.str();
-  if (isNative(elf))
-    return {"/usr/lib/" + gnu, "/lib/" + gnu, "/usr/lib64", "/usr/lib"};
+  if (isNative(elf)) {
+    std::vector<std::string> folders = {"/usr/lib/" + gnu, "/lib/" + gnu,
+                                        "/usr/lib64", "/usr/lib"};
+    // An installation brings all but libc.
+    if (std::string own = installedFile("runtime", ""); !own.empty())
+      folders.insert(folders.begin(), own);
+    return folders;
+  }
   return {"/usr/" + gnu + "/lib", "/usr/lib/" + gnu};
 }
 
@@ -99,7 +120,8 @@ static std::string findIn(const std::vector<std::string> &folders,
 static std::string runtimeLibrary(StringRef name, const Target &target) {
   const Elf &elf = *elfOf(target);
   std::string file = (isNative(elf) ? "" : elf.gnu.str() + "/") + name.str();
-  return besideUs("lib/" + file, std::string(HALCYON_RUNTIME_FOLDER) + "/" + file);
+  return installedFile("runtime/" + file,
+                       std::string(HALCYON_RUNTIME_FOLDER) + "/" + file);
 }
 
 /// Why nothing can be linked for a target; empty if it can.
@@ -123,7 +145,7 @@ static std::string missingFor(const Target &target, ArrayRef<StringRef> names,
   return "";
 }
 
-static std::string linkerPath() { return besideUs("bin/ld.lld", HALCYON_LLD); }
+static std::string linkerPath() { return installedFile("bin/ld.lld", HALCYON_LLD); }
 
 std::string linkExecutable(const std::vector<std::string> &objects,
                            const Target &target, const std::string &output,
@@ -210,7 +232,7 @@ static std::string mergeObjects(const std::vector<std::string> &objects,
   std::string error = runTool(command);
   if (!error.empty())
     return error;
-  command = {besideUs("bin/llvm-objcopy", HALCYON_OBJCOPY)};
+  command = {installedFile("bin/llvm-objcopy", HALCYON_OBJCOPY)};
   for (const ExportedSymbol &entry : exported) {
     command.push_back("--keep-global-symbol=" + entry.symbol);
     command.push_back("--redefine-sym=" + entry.symbol + "=" + entry.name);
@@ -239,7 +261,7 @@ std::string linkStaticLibrary(const std::vector<std::string> &objects,
   if (error.empty())
     error = mergeObjects(objects, exported, target, object);
   if (error.empty())
-    error = runTool({besideUs("bin/llvm-ar", HALCYON_AR), "rcsD", archive, object});
+    error = runTool({installedFile("bin/llvm-ar", HALCYON_AR), "rcsD", archive, object});
   unlink(object.c_str());
   return finish(error, archive, output);
 }

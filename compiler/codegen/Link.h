@@ -43,6 +43,10 @@ std::string linkSharedLibrary(const std::vector<std::string> &objects,
                               const Target &target, const std::string &output,
                               llvm::StringRef soname, llvm::StringRef bridge = "");
 
+/// A file of an installation's lib/halcyon, beside this executable's folder, or
+/// where the build knew it.
+std::string installedFile(llvm::StringRef relative, llvm::StringRef built);
+
 /// Runs a program; returns its error output where it fails.
 std::string runTool(const std::vector<std::string> &command);
 

@@ -1,5 +1,6 @@
 //===- verify.cpp - halcyon verify: an ONNX model beside ONNX Runtime -----===//
 
+#include "compiler/codegen/Link.h"
 #include "compiler/tools/Driver.h"
 
 #include "llvm/Support/FileSystem.h"
@@ -46,10 +47,10 @@ static int verify() {
   if (python.empty())
     return !fail("verify needs Python with the packages onnx and onnxruntime; "
                  "name it in HALCYON_PYTHON");
-  SmallString<128> script(HALCYON_SOURCE);
-  sys::path::append(script, "compiler", "tools", "verify.py");
+  std::string script = installedFile(
+      "verify.py", HALCYON_SOURCE "/compiler/tools/verify.py");
   std::string self = sys::fs::getMainExecutable(nullptr, nullptr);
-  std::vector<std::string> args = {python, script.str().str(), self, model,
+  std::vector<std::string> args = {python, script, self, model,
                                    "--tolerance", tolerance};
   for (const std::string &input : inputs)
     args.insert(args.end(), {"--input", input});
