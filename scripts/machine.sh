@@ -7,12 +7,11 @@ packages=(
   python3.11 python3.11-venv ca-certificates ninja-build
   llvm-22-dev libmlir-22-dev mlir-22-tools llvm-22-tools clang-22 lld-22
   gcc libstdc++-12-dev nlohmann-json3-dev libbenchmark-dev libc6-dev libjpeg62-turbo-dev libpng-dev libsqlite3-dev zlib1g-dev
-  pkg-config qemu-user
   libc6-dev-arm64-cross libc6-dev-armhf-cross libc6-dev-riscv64-cross
   libstdc++-12-dev-arm64-cross libstdc++-12-dev-armhf-cross libstdc++-12-dev-riscv64-cross
 )
-# Devices without hardware, for the tests alone.
-test_packages=(pocl-opencl-icd ocl-icd-libopencl1 spirv-tools)
+# What the tests alone need: processors and devices that this machine lacks.
+test_packages=(pkg-config qemu-user pocl-opencl-icd ocl-icd-libopencl1 spirv-tools)
 python=/usr/bin/python3.11
 venv=$root/.venv
 build=$root/build
