@@ -76,15 +76,20 @@ public:
 
   SmallVector<ScheduleParameter> parameters(const Group &,
                                             const Target &) const override {
-    return GpuTile::parameters();
+    // The product's columns are tiles in a row.
+    SmallVector<ScheduleParameter> parameters = GpuTile::parameters();
+    for (ScheduleParameter &parameter : parameters)
+      if (parameter.name.ends_with("_y")) {
+        parameter.most = 1;
+        parameter.values = {1};
+      }
+    return parameters;
   }
 
   bool holds(const Group &group, const Target &target,
              cnn::ScheduleAttr schedule, std::string &why) const override {
     GpuTile tile = GpuTile::of(schedule);
-    if (tile.blockY() != 1)
-      why = "the product's columns are tiles in a row: y is 1";
-    return why.empty() && tile.fits(target, sharedBytes(tile), why);
+    return tile.fits(target, sharedBytes(tile), why);
   }
 
   // As ConvWinograd.cpp has it.
