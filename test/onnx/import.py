@@ -7,6 +7,7 @@
 
 import importlib.util
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -49,8 +50,10 @@ def compare(folder, source, *options):
         sizes = [int(size) for size in given[port.name].split(",")]
     np.save(folder / "x.npy", random.normal(0, 1, sizes).astype(np.float32))
     files = {port.name: folder / f"y{i}.npy" for i, port in enumerate(graph.output)}
-    outputs = [word for name, file in files.items() for word in ("--output", f"{name}={file}")]
     for program in ("direct", "imported"):
+        # As text, names are those that the language can say.
+        outputs = [word for name, file in files.items() for word in
+                   ("--output", f"{name if program == 'direct' else re.sub('[^A-Za-z0-9_]', '_', name)}={file}")]
         run(folder / program, "--input", folder / "x.npy", *outputs)
         results.append([np.load(file) for file in files.values()])
     return all(direct.shape == imported.shape and
