@@ -26,6 +26,14 @@ Define findAlgorithm(StringRef operation) {
   return algorithms().lookup(operation);
 }
 
+bool isDefined(const Group &group) {
+  return group.anchors().size() <= 1 &&
+         llvm::all_of(group.block().without_terminator(), [](Operation &op) {
+           return isa<cnn::MapOp>(op) ||
+                  findAlgorithm(op.getName().getStringRef());
+         });
+}
+
 std::vector<Var> logicalVars(size_t rank) {
   std::vector<Var> vars;
   for (size_t i = 0; i < rank; ++i)

@@ -38,6 +38,10 @@ struct RegisterAlgorithm {
 /// The definition of an operation; null where there is none.
 Define findAlgorithm(llvm::StringRef operation);
 
+/// Whether all of a group's operations have definitions, and at most one of them
+/// structure: only the last of its definitions is scheduled.
+bool isDefined(const Group &group);
+
 /// What is computed by operations of a block, from tensors for its arguments.
 class LogicalGroup {
 public:

@@ -124,6 +124,14 @@ bool hasZeroPadding(cnn::ConvOp conv, std::string &why) {
   return false;
 }
 
+bool isDepthwise(cnn::ConvOp conv, std::string &why) {
+  ConvShape s = ConvShape::of(conv);
+  if (s.cig == 1 && s.cog == 1)
+    return true;
+  why = "not one filter for each channel";
+  return false;
+}
+
 template <typename Op>
 bool isPlainGroup(const Group &group, bool prologue, std::string &why) {
   auto conv = group.anchorAs<Op>();

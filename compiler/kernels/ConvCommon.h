@@ -45,6 +45,9 @@ cnn::ConvWeightGradOp weightGradOf(const Group &group);
 /// Whether the convolution's padding is zero and resolved.
 bool hasZeroPadding(cnn::ConvOp conv, std::string &why);
 
+/// Whether each channel has one filter of its own.
+bool isDepthwise(cnn::ConvOp conv, std::string &why);
+
 /// The number of a block argument; -1 for no value or a computed one.
 int argumentNumber(mlir::Value value);
 

@@ -29,12 +29,7 @@ public:
     if (!isPlainGroup<cnn::ConvOp>(group, /*prologue=*/false, why))
       return false;
     auto conv = group.anchorAs<cnn::ConvOp>();
-    ConvShape s = ConvShape::of(conv);
-    if (s.cig != 1 || s.cog != 1) {
-      why = "not one filter for each channel";
-      return false;
-    }
-    return hasZeroPadding(conv, why);
+    return isDepthwise(conv, why) && hasZeroPadding(conv, why);
   }
 
   SmallVector<LayoutChoice> layouts(const Group &group,

@@ -20,12 +20,7 @@ public:
 
   bool handles(const Group &group, const Target &,
                std::string &why) const override {
-    // Only the last of its definitions is scheduled: one with structure.
-    if (group.anchors().size() > 1)
-      return false;
-    return llvm::all_of(group.block().without_terminator(), [](Operation &op) {
-      return isa<cnn::MapOp>(op) || findAlgorithm(op.getName().getStringRef());
-    });
+    return isDefined(group);
   }
 
   SmallVector<LayoutChoice> layouts(const Group &group,

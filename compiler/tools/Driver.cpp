@@ -67,6 +67,17 @@ ModelOptions::ModelOptions(cl::SubCommand &sub, bool takesWeights)
     weights.setHiddenFlag(cl::Hidden);
 }
 
+std::string escaped(StringRef text) {
+  std::string result;
+  for (char c : text)
+    result += c == '<'   ? "&lt;"
+              : c == '>' ? "&gt;"
+              : c == '&' ? "&amp;"
+              : c == '"' ? "&quot;"
+                         : std::string(1, c);
+  return result;
+}
+
 bool fail(const Twine &message) {
   errs() << "error: " << message << "\n";
   return false;

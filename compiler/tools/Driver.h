@@ -89,6 +89,9 @@ private:
   bool parseOnnx(const dsl::FrontendOptions &front);
 };
 
+/// A text as HTML shows it, between tags or in an attribute's quotes.
+std::string escaped(llvm::StringRef text);
+
 /// Writes "error: message" to stderr; returns false.
 bool fail(const llvm::Twine &message);
 

@@ -17,17 +17,6 @@ namespace halcyon {
 static constexpr int64_t shownSize = 224; ///< pixels that a small picture gets
 static constexpr int64_t leastTile = 40, mostTile = 128;
 
-static std::string escaped(StringRef text) {
-  std::string result;
-  for (char c : text)
-    result += c == '<'   ? "&lt;"
-              : c == '>' ? "&gt;"
-              : c == '&' ? "&amp;"
-              : c == '"' ? "&quot;"
-                         : std::string(1, c);
-  return result;
-}
-
 /// A layer's path, or a picture's name, as part of a file's name.
 static std::string fileName(StringRef text) {
   std::string result;

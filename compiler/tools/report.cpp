@@ -53,17 +53,6 @@ private:
 
 } // namespace
 
-static std::string escaped(StringRef text) {
-  std::string result;
-  for (char c : text)
-    result += c == '<'   ? "&lt;"
-              : c == '>' ? "&gt;"
-              : c == '&' ? "&amp;"
-              : c == '"' ? "&quot;"
-                         : std::string(1, c);
-  return result;
-}
-
 static std::string shortNumber(double value) {
   std::string text;
   raw_string_ostream(text) << format("%.4g", value);
