@@ -9,7 +9,7 @@ using Halide::Var;
 
 namespace halcyon {
 
-/// kept(i) = candidate(i), and no kept j < i overlaps it by more than t: every
+/// kept(i) = candidate(i) != 0, and no kept j < i overlaps it by more than t: every
 /// box in turn, if it still is kept, takes those behind it away.
 static Func defineSuppress(mlir::Operation *,
                            llvm::ArrayRef<LogicalTensor> operands,
@@ -31,7 +31,7 @@ static Func defineSuppress(mlir::Operation *,
     return Halide::select(both > 0 && all > 0, both / all, 0);
   };
   Func kept("kept");
-  kept(i, group) = candidates(i, group);
+  kept(i, group) = Halide::cast(candidates.type(), candidates(i, group) != 0);
   RDom r(0, sizes[0], 0, sizes[0]);
   r.where(r.x > r.y);
   Expr goes = kept(r.y, group) != 0 && overlap(r.y, r.x) > threshold;

@@ -167,12 +167,18 @@ void KernelBuilder::bind(Value anchorResult,
   bound[anchorResult.getAsOpaquePointer()] = std::move(value);
 }
 
+/// What is computed with an element: a truth value is a byte in memory.
+static Expr scalarOf(Value argument, Expr element) {
+  return cnn::tensorOf(argument).getElementType().isInteger(1) ? element != 0
+                                                               : element;
+}
+
 Expr KernelBuilder::at(Value value, const Point &p) {
   auto found = bound.find(value.getAsOpaquePointer());
   if (found != bound.end())
     return found->second(p);
   if (isa<BlockArgument>(value))
-    return load(value, p, value.getType());
+    return scalarOf(value, load(value, p, value.getType()));
   auto map = value.getDefiningOp<cnn::MapOp>();
   assert(map && "a kernel must bind its anchor");
   return evaluateMap(map, p);
@@ -183,7 +189,7 @@ Expr KernelBuilder::evaluateMap(cnn::MapOp map, const Point &p) {
   for (Value operand : map.getInputs())
     arguments.push_back(isa<BlockArgument>(operand) &&
                                 !bound.count(operand.getAsOpaquePointer())
-                            ? load(operand, p, map.getType())
+                            ? scalarOf(operand, load(operand, p, map.getType()))
                             : at(operand, p));
   return scalarRegion(map.getBody().front(), arguments).front();
 }

@@ -116,8 +116,10 @@ public:
         p.x = at[3];
         split(p);
       }
-      return isa<BlockArgument>(tensor) ? b.load(tensor, p, type)
-                                        : b.at(tensor, p);
+      if (!isa<BlockArgument>(tensor))
+        return b.at(tensor, p);
+      Expr value = b.load(tensor, p, type);
+      return type.getElementType().isInteger(1) ? value != 0 : value;
     }
     std::vector<Expr> place(at.rbegin(), at.rend());
     if (isa_and_nonnull<cnn::PackedAttr>(type.getEncoding())) {

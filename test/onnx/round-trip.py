@@ -30,14 +30,17 @@ def main():
     shape = [2 if isinstance(size, str) else size for size in port.shape]
     value = np.random.default_rng(1).normal(0, 1, shape).astype(np.float32)
     np.save(folder / "x.npy", value)
-    expected = session.run(None, {port.name: value})[0]
+    names = [output.name for output in session.get_outputs()]
+    expected = dict(zip(names, session.run(names, {port.name: value})))
     for source, extra in ((model, options), (once, []), (twice, [])):
         run("halcyon", "compile", source, *extra, "-o", folder / "program")
-        run(folder / "program", "--input", folder / "x.npy", "--output", folder / "y.npy")
-        result = np.load(folder / "y.npy")
-        error = abs(result - expected).max() / abs(expected).max()
-        if result.shape != expected.shape or not error < 1e-4:
-            sys.exit(f"{source}: {result.shape}, {expected.shape}, off by {error:.2g}")
+        outputs = [word for name in names for word in ("--output", f"{name}={folder / name}.npy")]
+        run(folder / "program", "--input", folder / "x.npy", *outputs)
+        for name, wanted in expected.items():
+            result = np.load(folder / f"{name}.npy")
+            error = abs(result - wanted).max() / abs(wanted).max() if result.shape == wanted.shape else np.inf
+            if not error < 1e-4:
+                sys.exit(f"{source}: {name}: {result.shape}, {wanted.shape}, off by {error:.2g}")
     weights = [{t.name: t.raw_data for t in onnx.load(path).graph.initializer} for path in (once, twice)]
     for name, data in weights[0].items():
         if not name.startswith("constant") and weights[1].get(name) != data:

@@ -1,6 +1,7 @@
 //===- Export.cpp - Models as ONNX ----------------------------------------===//
 
 #include "compiler/emit/onnx/Export.h"
+#include "compiler/import/onnx/OwnOperators.h"
 #include "dialects/cnn/Support.h"
 
 #include "onnx-ml.pb.h"
@@ -39,8 +40,12 @@ OnnxWriter::~OnnxWriter() = default;
 //===----------------------------------------------------------------------===//
 
 std::string OnnxWriter::fresh(StringRef hint) {
-  unsigned count = counts[hint.str()]++;
-  return count ? (hint + "_" + Twine(count)).str() : hint.str();
+  for (;;) {
+    unsigned count = counts[hint.str()]++;
+    std::string name = count ? (hint + "_" + Twine(count)).str() : hint.str();
+    if (taken.insert(name).second)
+      return name;
+  }
 }
 
 std::string OnnxWriter::node(StringRef op, ArrayRef<std::string> inputs) {
@@ -50,6 +55,31 @@ std::string OnnxWriter::node(StringRef op, ArrayRef<std::string> inputs) {
     node->add_input(input);
   node->add_output(fresh("value"));
   return node->output(0);
+}
+
+std::string OnnxWriter::call(StringRef function, ArrayRef<std::string> inputs,
+                             void (*define)(::onnx::FunctionProto &function)) {
+  auto defined = llvm::find_if(model.functions(), [&](const auto &known) {
+    return known.name() == function.str();
+  });
+  if (defined == model.functions().end()) {
+    if (model.functions().empty()) {
+      auto *import = model.add_opset_import();
+      import->set_domain(onnx::kOwnDomain);
+      import->set_version(1);
+    }
+    auto *added = model.add_functions();
+    added->set_domain(onnx::kOwnDomain);
+    added->set_name(function.str());
+    auto *import = added->add_opset_import();
+    import->set_domain("");
+    import->set_version(opset);
+    define(*added);
+  }
+  std::string result = node(function, inputs);
+  auto *nodes = model.mutable_graph()->mutable_node();
+  nodes->Mutable(nodes->size() - 1)->set_domain(onnx::kOwnDomain);
+  return result;
 }
 
 static AttributeProto *last(::onnx::ModelProto &model, StringRef name,
@@ -78,7 +108,7 @@ void OnnxWriter::attribute(StringRef name, ArrayRef<int64_t> values) {
 
 /// Adds an initializer; equal ones of the same hint are there once.
 static void fill(TensorProto *tensor, const std::string &name,
-                 ArrayRef<int64_t> shape, TensorProto::DataType type,
+                 ArrayRef<int64_t> shape, int64_t type,
                  StringRef bytes) {
   tensor->set_name(name);
   tensor->set_data_type(type);
@@ -93,11 +123,17 @@ template <typename T> static StringRef bytesOf(ArrayRef<T> values) {
 }
 
 std::string OnnxWriter::constant(ArrayRef<int64_t> values) {
-  std::string &name = constants["i" + bytesOf(values).str()];
+  return constant(values, {int64_t(values.size())});
+}
+
+std::string OnnxWriter::constant(ArrayRef<int64_t> values,
+                                 ArrayRef<int64_t> shape) {
+  std::string &name =
+      constants["i" + bytesOf(shape).str() + ":" + bytesOf(values).str()];
   if (name.empty()) {
     name = fresh("constant");
-    fill(model.mutable_graph()->add_initializer(), name,
-         {int64_t(values.size())}, TensorProto::INT64, bytesOf(values));
+    fill(model.mutable_graph()->add_initializer(), name, shape,
+         TensorProto::INT64, bytesOf(values));
   }
   return name;
 }
@@ -116,6 +152,10 @@ std::string OnnxWriter::constant(ArrayRef<float> values,
 
 std::string OnnxWriter::scalar(double value) {
   return constant(ArrayRef<float>(float(value)), {});
+}
+
+std::string OnnxWriter::number(int64_t value) {
+  return constant(ArrayRef<int64_t>(value), ArrayRef<int64_t>());
 }
 
 std::string OnnxWriter::weight(Value value, ArrayRef<int64_t> shape) {
@@ -149,6 +189,28 @@ void OnnxWriter::result(Operation *op, std::string name) {
   bind(op->getResult(0), std::move(name));
 }
 
+int64_t elementTypeOf(Type element) {
+  if (element.isF32())
+    return TensorProto::FLOAT;
+  if (element.isF64())
+    return TensorProto::DOUBLE;
+  if (element.isBF16())
+    return TensorProto::BFLOAT16;
+  const bool isSigned = !element.isUnsignedInteger();
+  switch (element.getIntOrFloatBitWidth()) {
+  case 1:
+    return TensorProto::BOOL;
+  case 16:
+    return isSigned ? TensorProto::INT16 : TensorProto::UINT16;
+  case 32:
+    return isSigned ? TensorProto::INT32 : TensorProto::UINT32;
+  case 64:
+    return isSigned ? TensorProto::INT64 : TensorProto::UINT64;
+  default:
+    return isSigned ? TensorProto::INT8 : TensorProto::UINT8;
+  }
+}
+
 //===----------------------------------------------------------------------===//
 // Models
 //===----------------------------------------------------------------------===//
@@ -158,7 +220,7 @@ void OnnxWriter::port(Operation *op, Value value, StringRef name, bool isInput) 
   auto *port = isInput ? graph->add_input() : graph->add_output();
   port->set_name(name.str());
   auto *tensor = port->mutable_type()->mutable_tensor_type();
-  tensor->set_elem_type(TensorProto::FLOAT);
+  tensor->set_elem_type(elementTypeOf(cnn::tensorOf(value).getElementType()));
   for (int64_t size : cnn::tensorOf(value).getShape()) {
     auto *dim = tensor->mutable_shape()->add_dim();
     if (ShapedType::isDynamic(size))
@@ -168,6 +230,28 @@ void OnnxWriter::port(Operation *op, Value value, StringRef name, bool isInput) 
   }
 }
 
+void OnnxWriter::writeWeight(cnn::WeightOp weight) {
+  std::string name = weight.getName().str();
+  bind(weight.getResult(), name);
+  if (!written.insert(name).second)
+    return;
+  auto type = cnn::tensorOf(weight.getResult());
+  Type element = type.getElementType();
+  std::vector<float> storage;
+  std::string bytes = element.isF32()
+                          ? bytesOf(weights.read(name, type.getShape(), storage)).str()
+                          : weights.readAs(name, type.getShape(), element);
+  fill(model.mutable_graph()->add_initializer(), name, type.getShape(),
+       elementTypeOf(element), bytes);
+}
+
+std::string OnnxWriter::name(Value value) {
+  auto weight = value.getDefiningOp<cnn::WeightOp>();
+  if (weight && !names.count(value))
+    writeWeight(weight);
+  return names.lookup(value);
+}
+
 bool OnnxWriter::write(cnn::ModelOp source) {
   model.set_ir_version(format);
   model.set_producer_name("halcyon");
@@ -175,38 +259,33 @@ bool OnnxWriter::write(cnn::ModelOp source) {
   import->set_domain("");
   import->set_version(opset);
   model.mutable_graph()->set_name(source.getSymName().str());
+  // What nothing uses is not written.
+  for (Operation &op :
+       llvm::make_early_inc_range(llvm::reverse(source.getBody().front())))
+    if (op.use_empty() && !isa<cnn::OutputOp, cnn::InputOp>(op))
+      op.erase();
   // Names of the model's own come first.
   for (Operation &op : source.getBody().front())
     if (auto output = dyn_cast<cnn::OutputOp>(op))
-      ++counts[output.getName().str()];
+      taken.insert(output.getName().str());
     else if (auto input = dyn_cast<cnn::InputOp>(op))
-      ++counts[input.getName().str()];
+      taken.insert(input.getName().str());
+    else if (auto weight = dyn_cast<cnn::WeightOp>(op))
+      taken.insert(weight.getName().str());
   bool good = true;
-  std::map<std::string, bool> written;
   for (Operation &op : source.getBody().front()) {
-    // Indices are written where they are used.
-    if (isa<cnn::WeightOp>(op) && wholeNumbers(op.getResult(0)))
-      continue;
     for (Value value : op.getResults())
-      if (!cnn::tensorOf(value).getElementType().isF32()) {
-        op.emitError("ONNX is written of f32 alone");
+      if (Type element = cnn::tensorOf(value).getElementType();
+          !element.isF32() && !element.isInteger()) {
+        op.emitError("ONNX is written of f32, whole numbers and truth values");
         return false;
       }
     if (auto input = dyn_cast<cnn::InputOp>(op)) {
       port(&op, input.getResult(), input.getName(), true);
       bind(input.getResult(), input.getName().str());
     } else if (auto weight = dyn_cast<cnn::WeightOp>(op)) {
-      std::string name = weight.getName().str();
-      bind(weight.getResult(), name);
-      if (written[name])
-        continue;
-      written[name] = true;
-      ++counts[name];
-      std::vector<float> storage;
-      ArrayRef<int64_t> shape = cnn::tensorOf(weight.getResult()).getShape();
-      ArrayRef<float> values = weights.read(name, shape, storage);
-      fill(model.mutable_graph()->add_initializer(), name, shape,
-           TensorProto::FLOAT, bytesOf(values));
+      if (cnn::tensorOf(weight.getResult()).getElementType().isF32())
+        writeWeight(weight);
     } else if (auto output = dyn_cast<cnn::OutputOp>(op)) {
       auto *node = model.mutable_graph()->add_node();
       node->set_op_type("Identity");

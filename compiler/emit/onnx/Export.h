@@ -12,8 +12,10 @@
 #include "dialects/cnn/CnnOps.h"
 
 #include <map>
+#include <set>
 
 namespace onnx {
+class FunctionProto;
 class ModelProto;
 class NodeProto;
 } // namespace onnx
@@ -29,12 +31,17 @@ public:
   /// False after a message at the operation that has no form in ONNX.
   bool write(cnn::ModelOp model);
 
-  /// The name of a value in the graph.
-  std::string name(mlir::Value value) const { return names.lookup(value); }
+  /// The name of a value in the graph; parameters that are not f32 are written
+  /// when they are asked for.
+  std::string name(mlir::Value value);
   /// Says what a value is called.
   void bind(mlir::Value value, std::string name) { names[value] = name; }
   /// A node with one result; returns the result's name.
   std::string node(llvm::StringRef op, llvm::ArrayRef<std::string> inputs);
+  /// A call of a function of ours, which `define` spells out in ONNX's operators;
+  /// it comes with the file.
+  std::string call(llvm::StringRef function, llvm::ArrayRef<std::string> inputs,
+                   void (*define)(::onnx::FunctionProto &function));
   /// The node that was made last, to give it attributes.
   void attribute(llvm::StringRef name, int64_t value);
   void attribute(llvm::StringRef name, double value);
@@ -42,9 +49,12 @@ public:
   void attribute(llvm::StringRef name, llvm::ArrayRef<int64_t> values);
   /// A constant of the graph.
   std::string constant(llvm::ArrayRef<int64_t> values);
+  std::string constant(llvm::ArrayRef<int64_t> values,
+                       llvm::ArrayRef<int64_t> shape);
   std::string constant(llvm::ArrayRef<float> values,
                        llvm::ArrayRef<int64_t> shape);
   std::string scalar(double value);
+  std::string number(int64_t value);
   /// A parameter in its own shape, or in another with as many elements.
   std::string weight(mlir::Value value, llvm::ArrayRef<int64_t> shape = {});
   /// The elements of a parameter of whole numbers; nothing for other values.
@@ -54,6 +64,8 @@ public:
 
 private:
   std::string fresh(llvm::StringRef hint);
+  /// A parameter as an initializer, once.
+  void writeWeight(cnn::WeightOp weight);
   void port(mlir::Operation *op, mlir::Value value, llvm::StringRef name,
             bool isInput);
 
@@ -62,6 +74,8 @@ private:
   llvm::DenseMap<mlir::Value, std::string> names;
   std::map<std::string, unsigned> counts;
   std::map<std::string, std::string> constants;
+  std::set<std::string> taken;   ///< names
+  std::set<std::string> written; ///< parameters
 };
 
 using WriteOnnx = mlir::LogicalResult (*)(mlir::Operation *op,
@@ -70,6 +84,12 @@ struct RegisterOnnxWriter {
   RegisterOnnxWriter(llvm::StringRef operation, WriteOnnx write);
 };
 
+/// The number that ONNX has for a type of elements.
+int64_t elementTypeOf(mlir::Type element);
+/// Formulas compute with f32, whole numbers of 64 bits and truth values: a tensor
+/// of other elements as one of those, and back.
+std::string widened(const std::string &name, mlir::Type element, OnnxWriter &writer);
+std::string narrowed(const std::string &name, mlir::Type element, OnnxWriter &writer);
 /// The nodes of one operation on scalars, of tensors; empty where it has no form.
 std::string writeScalar(mlir::Operation &op, llvm::ArrayRef<std::string> inputs,
                         OnnxWriter &writer);

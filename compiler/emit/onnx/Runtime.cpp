@@ -2,6 +2,7 @@
 
 #include "compiler/codegen/ProgramTables.h"
 #include "compiler/emit/Library.h"
+#include "compiler/emit/onnx/Export.h"
 #include "compiler/targets/Elf.h"
 
 #include "onnx-ml.pb.h"
@@ -30,24 +31,9 @@ public:
 
 } // namespace
 
-static int elementType(mlir::Type type) {
-  if (type.isF32())
-    return TensorProto::FLOAT;
-  if (type.isF64())
-    return TensorProto::DOUBLE;
-  if (type.isBF16())
-    return TensorProto::BFLOAT16;
-  const bool isSigned = !type.isUnsignedInteger() && !type.isInteger(1);
-  switch (type.getIntOrFloatBitWidth()) {
-  case 16:
-    return isSigned ? TensorProto::INT16 : TensorProto::UINT16;
-  case 32:
-    return isSigned ? TensorProto::INT32 : TensorProto::UINT32;
-  case 64:
-    return isSigned ? TensorProto::INT64 : TensorProto::UINT64;
-  default:
-    return isSigned ? TensorProto::INT8 : TensorProto::UINT8;
-  }
+/// Programs hold a truth value as a byte.
+static int64_t portType(mlir::Type type) {
+  return type.isInteger(1) ? int64_t(TensorProto::UINT8) : elementTypeOf(type);
 }
 
 /// A graph of one node: the whole model.
@@ -70,7 +56,7 @@ static std::string graphOf(const Interface &interface, const std::string &domain
   auto add = [&](::onnx::ValueInfoProto *value, const Port &port) {
     value->set_name(port.name);
     auto *tensor = value->mutable_type()->mutable_tensor_type();
-    tensor->set_elem_type(elementType(port.type.getElementType()));
+    tensor->set_elem_type(portType(port.type.getElementType()));
     for (int64_t size : port.type.getShape()) {
       auto *dim = tensor->mutable_shape()->add_dim();
       if (!mlir::ShapedType::isDynamic(size) || onlyBatch)

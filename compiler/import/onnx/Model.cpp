@@ -1,6 +1,7 @@
 //===- Model.cpp - An ONNX file, read and checked -------------------------===//
 
 #include "compiler/import/onnx/Model.h"
+#include "compiler/import/onnx/OwnOperators.h"
 #include "compiler/import/onnx/Tensors.h"
 
 #include "onnx-ml.pb.h"
@@ -221,7 +222,9 @@ void Reader::readNode(const NodeProto &from, const Versions &versions,
   std::string domain = domainOf(from.domain());
   auto found =
       functions.find(functionKey(domain, from.op_type(), from.overload()));
-  if (found != functions.end())
+  // A function of ours is an operator here.
+  if (found != functions.end() &&
+      !(domain == kOwnDomain && from.op_type() == kSuppress))
     return inlineFunction(from, *found->second, call, number, to);
   Node node;
   node.number = number;

@@ -1,5 +1,6 @@
 //===- Detect.cpp - NonMaxSuppression -------------------------------------===//
 
+#include "compiler/import/onnx/OwnOperators.h"
 #include "compiler/import/onnx/operators/Choose.h"
 #include "dialects/cnn/Detect.h"
 
@@ -122,3 +123,23 @@ static LogicalResult importNonMaxSuppression(NodeContext &node) {
 }
 static RegisterOperator nonMaxSuppression("NonMaxSuppression",
                                           importNonMaxSuppression, 10);
+
+static LogicalResult importSuppress(NodeContext &node) {
+  const Tensor boxes = node.in(0), candidates = node.in(1), threshold = node.in(2);
+  Shape each = candidates.shape;
+  each.push_back(4);
+  if (candidates.rank() != 2 || boxes.shape != each ||
+      elementCount(threshold.sizes()) != 1 || boxes.type != DataType::F32 ||
+      candidates.type != DataType::F32 || threshold.type != DataType::F32)
+    return node.fail("it has boxes G x n x 4, candidates G x n and one threshold, "
+                     "in f32");
+  mlir::Value b = node.value(boxes, boxes.shape);
+  mlir::Value c = node.value(candidates, candidates.shape);
+  mlir::Value t = node.value(threshold, {1});
+  if (!b || !c || !t)
+    return failure();
+  return node.set(node.made(
+      cnn::SuppressOp::create(node.builder(), node.loc(), b, c, t), DataType::F32,
+      candidates.shape));
+}
+static RegisterOperator suppress(kSuppress, importSuppress, 1, kOwnDomain);
