@@ -431,8 +431,10 @@ Tensor Importer::closed(const Tensor &tensor) {
     return result;
   result.shape[axis] = onlyBatch;
   mlir::Value &value = closedValues[tensor.value.getAsOpaquePointer()];
-  if (!value)
+  if (!value) {
     value = imageOf(tensor.value, tensor.type, onlyBatch);
+    closedValues[value.getAsOpaquePointer()] = tensor.value;
+  }
   result.value = value;
   return result;
 }
@@ -469,11 +471,17 @@ Tensor Importer::opened(const Tensor &tensor, NodeContext &context) {
   if (tensor.isKnown() || tensor.isCounted() || tensor.rank() < 2 ||
       tensor.shape[0] != onlyBatch || openAxis(tensor.shape) >= 0)
     return tensor;
+  Tensor result = tensor;
+  result.shape[0] = kOpen;
+  // What was closed, and has another shape since, is opened again.
+  auto found = closedValues.find(tensor.value.getAsOpaquePointer());
+  if (found != closedValues.end() && !tensor.isOrdered()) {
+    result.value = found->second;
+    return result;
+  }
   mlir::Value closed = context.value(tensor.held(), keptShape(tensor));
   if (!closed)
     return tensor;
-  Tensor result = tensor;
-  result.shape[0] = kOpen;
   result.value = imageOf(closed, tensor.type, kOpen);
   closedValues[result.value.getAsOpaquePointer()] = closed;
   return result;
