@@ -126,6 +126,7 @@ def suites(slow):
                                        f"'{BUILD}/bin/runtime-tests-threads' session; "
                                        f"'{BUILD}/bin/runtime-tests-threads' embed; "
                                        f"'{BUILD}/bin/runtime-tests-threads' threads-concurrent"], listed, 20),
+            Suite("fuzz", [PYTHON, ROOT / "test" / "fuzz" / "run_fuzz.py"], minutes=90),
             Suite("sanitize", ["sh", "-ec", f"cd '{ROOT}'; '{CMAKE}' --preset sanitize; '{CMAKE}' --build '{sanitized}'; "
                                f"'{LIT}' -v --timeout 1800 '{sanitized / 'test'}'"], lit, 120),
         ]

@@ -1,8 +1,6 @@
 //===- Fuzz.cpp - The front end on arbitrary text -------------------------===//
 //
-// Needs libclang-rt-22-dev, and
-// cmake -DHALCYON_FUZZ=ON -DHALCYON_SANITIZE=address,undefined,fuzzer-no-link
-// fuzz-dsl -timeout=5 -rss_limit_mb=1024 -max_len=4096 corpus examples
+// test/fuzz/run_fuzz.py dsl builds it and runs it.
 //
 //===----------------------------------------------------------------------===//
 

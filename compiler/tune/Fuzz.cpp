@@ -1,8 +1,6 @@
 //===- Fuzz.cpp - Arbitrary text as a schedule ----------------------------===//
 //
-// Needs libclang-rt-22-dev, and
-// cmake -DHALCYON_FUZZ=ON -DHALCYON_SANITIZE=address,undefined,fuzzer-no-link
-// fuzz-schedule -timeout=5 -rss_limit_mb=1024 -max_len=2048 corpus
+// test/fuzz/run_fuzz.py schedule builds it and runs it.
 //
 //===----------------------------------------------------------------------===//
 

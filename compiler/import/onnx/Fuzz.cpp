@@ -1,8 +1,6 @@
 //===- Fuzz.cpp - The importer on arbitrary bytes -------------------------===//
 //
-// Needs libclang-rt-22-dev, and
-// cmake -DHALCYON_FUZZ=ON -DHALCYON_SANITIZE=address,undefined,fuzzer-no-link
-// fuzz-onnx -timeout=20 -rss_limit_mb=2048 -max_len=65536 corpus
+// test/fuzz/run_fuzz.py onnx builds it and runs it.
 //
 //===----------------------------------------------------------------------===//
 

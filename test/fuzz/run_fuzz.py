@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""Builds the fuzzers, with address and undefined-behaviour sanitizers, and runs each for a while.
+
+    run_fuzz.py [--seconds N] [--keep FOLDER] [onnx] [dsl] [schedule]
+
+They start from the cases of the onnx package, the examples, and schedules; and from what
+once went wrong, kept in test/fuzz/NAME. What they find is written to --keep.
+"""
+
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build" / "fuzz"
+HERE = pathlib.Path(__file__).parent
+CMAKE = pathlib.Path(sys.executable).with_name("cmake")
+LARGEST = 16384  # bytes of a seed
+
+
+def onnx_seeds():
+    sys.path.insert(0, str(ROOT / "test" / "onnx"))
+    import cases
+    found = cases.node_cases()[::6] + cases.folder_cases("simple") + cases.folder_cases("pytorch-operator")
+    return [case.model.SerializeToString() for case in found]
+
+
+def texts(*patterns):
+    return [path.read_bytes() for pattern in patterns for path in sorted(ROOT.glob(pattern))]
+
+
+# Where each begins, and its limits.
+FUZZERS = {
+    "onnx": (onnx_seeds, ["-timeout=60", "-rss_limit_mb=2560", f"-max_len={LARGEST}"]),
+    "dsl": (lambda: texts("examples/*.cnn", "compiler/library/*.cnn", "test/dsl/Inputs/*.cnn"),
+            ["-timeout=30", "-rss_limit_mb=2048", "-max_len=4096"]),
+    "schedule": (lambda: texts("test/tune/Inputs/*.sched") + [b'"stem" kernel=conv_direct\n'],
+                 ["-timeout=30", "-rss_limit_mb=2048", "-max_len=2048"]),
+}
+
+
+def fuzz(name, seconds, keep):
+    seeds, limits = FUZZERS[name]
+    program = BUILD / "bin" / f"fuzz-{name}"
+    artifacts = [f"-artifact_prefix={keep}/{name}-"]
+    known = sorted((HERE / name).glob("*"))
+    if known and subprocess.run([program, *limits, *artifacts, *known], stdin=subprocess.DEVNULL).returncode:
+        return False
+    with tempfile.TemporaryDirectory() as corpus:
+        for number, data in enumerate(seeds() + [path.read_bytes() for path in known]):
+            if len(data) <= LARGEST:
+                pathlib.Path(corpus, f"seed{number}").write_bytes(data)
+        done = subprocess.run([program, *limits, *artifacts, f"-max_total_time={seconds}", "-print_final_stats=1",
+                               corpus], stdin=subprocess.DEVNULL)
+    return done.returncode == 0
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("fuzzers", nargs="*", metavar="FUZZER", help=", ".join(FUZZERS))
+    parser.add_argument("--seconds", type=int, default=120, help="for each")
+    parser.add_argument("--keep", type=pathlib.Path, default=BUILD / "found")
+    args = parser.parse_args()
+    chosen = args.fuzzers or list(FUZZERS)
+    for name in chosen:
+        if name not in FUZZERS:
+            parser.error(f"there is no fuzzer {name}: {', '.join(FUZZERS)}")
+    subprocess.run([CMAKE, "--preset", "fuzz"], cwd=ROOT, check=True)
+    subprocess.run([CMAKE, "--build", BUILD, "--target", *(f"fuzz-{name}" for name in chosen)], check=True)
+    args.keep.mkdir(parents=True, exist_ok=True)
+    os.environ.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1")
+    failed = 0
+    for name in chosen:
+        good = fuzz(name, args.seconds, args.keep)
+        failed += not good
+        print(f"{'PASS' if good else 'FAIL'} {name}", flush=True)
+    print(f"{len(chosen) - failed} passed, {failed} failed")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
