@@ -8,6 +8,8 @@
 #include "ElementFunctions.h"
 #include "Elaborator.h"
 
+#include "dialects/cnn/Exact.h"
+
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/SaveAndRestore.h"
@@ -93,11 +95,15 @@ Value Elaborator::mapElements(StringRef name, std::vector<Value> args,
 mlir::Value Elaborator::toElement(const Value &value, SMRange where) {
   if (value.isScalar() && !value.asMlir().getType().isInteger(1))
     return toNumber(value.asMlir(), location(where, ""));
-  if (value.isNumber())
-    return arith::ConstantOp::create(
-        builder, location(where, ""),
-        builder.getFloatAttr(formula ? formula->number : builder.getF32Type(),
-                             value.asReal()));
+  if (value.isNumber()) {
+    auto rounded = builder.getFloatAttr(
+        formula ? formula->number : builder.getF32Type(), value.asReal());
+    auto constant =
+        arith::ConstantOp::create(builder, location(where, ""), rounded);
+    if (options.exact && rounded.getValueAsDouble() != value.asReal())
+      constant->setAttr(cnn::kExactAttr, builder.getF64FloatAttr(value.asReal()));
+    return constant;
+  }
   if (value.isScalar() || value.isBool())
     error(where, "a condition is no number",
           {"write: if a > b { 1 } else { 0 }"});

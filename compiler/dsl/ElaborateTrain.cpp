@@ -192,7 +192,31 @@ mlir::Attribute TrainElaborator::describeInputs() {
 void TrainElaborator::optimizer(const ClauseStmt &clause) {
   if (!only(clause, "a rule such as sgd(momentum=0.9)"))
     return;
-  const Expr &expr = *clause.items[0].value;
+  const Expr *rule = clause.items[0].value;
+  while (true) {
+    auto *change = llvm::dyn_cast<CallExpr>(rule);
+    auto *name = llvm::dyn_cast<NameExpr>(change ? change->callee : rule);
+    bool known = name && optimizerChanges().find(name->name);
+    if (!known && !(change && change->arrow))
+      break;
+    if (!change || change->args.empty() || !change->args[0].name.text.empty()) {
+      e.error(rule->range,
+              "'" + name->name + "' changes an optimizer, and there is none",
+              {"write: momentum(0.9) -> " + name->name.str()});
+      return;
+    }
+    mlir::DictionaryAttr made = setting(optimizerChanges(), *change, /*given=*/1);
+    if (!made)
+      return;
+    StringRef word = made.getAs<mlir::StringAttr>("call");
+    if (entries.contains(word)) {
+      e.error(change->range, "'" + word + "' is said twice");
+      return;
+    }
+    entries[word] = made;
+    rule = change->args[0].value;
+  }
+  const Expr &expr = *rule;
   auto *call = llvm::dyn_cast<CallExpr>(&expr);
   Value callee = e.evaluate(call ? *call->callee : expr);
   SMRange where = call ? call->callee->range : expr.range;

@@ -29,6 +29,8 @@ struct FrontendOptions {
   std::vector<std::string> importPaths;
   /// Elaborate how the model is trained: `cnn.train` and `cnn.rule` with it.
   bool train = false;
+  /// Constants that f32 does not hold keep what was written, for `cnn-widen`.
+  bool exact = false;
 };
 
 /// Parses `path` and elaborates its model into a module that holds one

@@ -161,6 +161,12 @@ const SettingFamily &halcyon::dsl::rateChanges() {
   return family;
 }
 
+const SettingFamily &halcyon::dsl::optimizerChanges() {
+  static const SettingFamily family = {
+      "a change of the optimizer", {{"sam", {{"rho", Kind::Number, 0.05, 0, large}}}}};
+  return family;
+}
+
 const SettingFamily &halcyon::dsl::clippings() {
   static const SettingFamily family = {
       "a way to clip gradients",

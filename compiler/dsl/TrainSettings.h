@@ -66,6 +66,7 @@ const SettingFamily &augmentations();
 const SettingFamily &rates();
 const SettingFamily &rateChanges(); ///< behind `->`
 const SettingFamily &initializations();
+const SettingFamily &optimizerChanges(); ///< behind `->`
 const SettingFamily &clippings();
 const SettingFamily &keeps();
 const SettingFamily &stops();

@@ -89,6 +89,16 @@ def Differentiate : Pass<"cnn-differentiate", "::halcyon::cnn::ModelOp"> {
   ];
 }
 
+def Sharpen : Pass<"cnn-sharpen", "::halcyon::cnn::ModelOp"> {
+  let summary = "Gradients taken a little uphill";
+  let description = [{
+    Where `cnn.train` says `sam`, everything is computed once more with other
+    weights, and gives the outputs `grad:NAME`: with w + rho * g / |g| for a
+    weight w of gradient g, |g| the norm over all of them (Foret et al., 2021).
+    Statistics and the loss are those of the weights themselves.
+  }];
+}
+
 def UpdateWeights : Pass<"cnn-update-weights", "::halcyon::cnn::ModelOp"> {
   let summary = "The optimizer's step";
   let description = [{
@@ -357,6 +367,34 @@ def LowerToExec : Pass<"cnn-lower-to-exec", "::mlir::ModuleOp"> {
     Option<"target", "target", "std::string", "\"host\"", "The machine">
   ];
   let dependentDialects = ["::halcyon::exec::ExecDialect"];
+}
+
+def Recompute : Pass<"exec-recompute", "::mlir::ModuleOp"> {
+  let summary = "What does not fit is computed again";
+  let description = [{
+    Of a training, `step` and `eval`: where a step of `batch` images takes more than
+    `memory` bytes, buffers are let go, and the calls that filled them are made
+    again before those that read them later, with buffers of their own. Of all
+    there are, those are taken first that cost the least time for the memory that
+    they save. The same kernels compute the same numbers.
+
+    ```mlir
+    exec.call @relu(%a) -> (%b)
+    ...
+    exec.call @grad(%b, %g) -> (%h)
+    ```
+    becomes
+    ```mlir
+    exec.call @relu(%a) -> (%b)
+    ...
+    exec.call @relu(%a) -> (%c) {reason = "computed again to save memory"}
+    exec.call @grad(%c, %g) -> (%h)
+    ```
+  }];
+  let options = [
+    Option<"memory", "memory", "int64_t", "0", "Bytes that training may take">,
+    Option<"batch", "batch", "int64_t", "1", "Images of a step">
+  ];
 }
 
 def PlanMemory : Pass<"exec-plan-memory", "::halcyon::exec::ProgramOp"> {

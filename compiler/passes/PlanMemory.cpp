@@ -1,10 +1,8 @@
 //===- PlanMemory.cpp - Offsets in the arena ------------------------------===//
 
+#include "compiler/passes/PlanMemory.h"
 #include "compiler/kernels/Kernel.h"
 #include "compiler/passes/Passes.h"
-#include "dialects/exec/Exec.h"
-
-#include <map>
 
 using namespace mlir;
 
@@ -191,34 +189,38 @@ static int64_t plan(std::vector<Buffer> &buffers) {
   return std::max<int64_t>(best, 0);
 }
 
+ArenaPlan planArena(exec::FunctionOp function) {
+  ArenaPlan result;
+  Overlays overlays = findOverlays(function);
+  std::vector<Buffer> all = collectBuffers(function, overlays);
+  // Buffers that grow with the batch, and those that don't.
+  for (bool fixed : {false, true}) {
+    std::vector<Buffer> buffers;
+    llvm::copy_if(all, std::back_inserter(buffers),
+                  [&](const Buffer &b) { return b.fixed == fixed; });
+    (fixed ? result.fixed : result.growing) = plan(buffers);
+    for (const Buffer &buffer : buffers)
+      result.slots[buffer.id] = buffer.slot;
+    if (!fixed)
+      result.bound = lowerBound(buffers);
+  }
+  for (auto [buffer, place] : overlays)
+    result.slots[buffer] = result.slots[place];
+  return result;
+}
+
 namespace {
 struct PlanMemory : impl::PlanMemoryBase<PlanMemory> {
   void runOnOperation() override {
     exec::ProgramOp program = getOperation();
     for (auto function : program.getBody().front().getOps<exec::FunctionOp>()) {
-      Overlays overlays = findOverlays(function);
-      std::vector<Buffer> all = collectBuffers(function, overlays);
-      std::map<int64_t, int64_t> slots;
-      // Buffers that grow with the batch, and those that don't.
-      for (bool fixed : {false, true}) {
-        std::vector<Buffer> buffers;
-        llvm::copy_if(all, std::back_inserter(buffers),
-                      [&](const Buffer &b) { return b.fixed == fixed; });
-        int64_t size = plan(buffers);
-        for (const Buffer &buffer : buffers)
-          slots[buffer.id] = buffer.slot;
-        if (fixed) {
-          program.setArenaFixed(std::max<int64_t>(program.getArenaFixed(), size));
-          continue;
-        }
-        program.setArena(std::max<int64_t>(program.getArena(), size));
-        program.setArenaBound(
-            std::max<int64_t>(program.getArenaBound(), lowerBound(buffers)));
-      }
+      ArenaPlan plan = planArena(function);
+      program.setArena(std::max<int64_t>(program.getArena(), plan.growing));
+      program.setArenaFixed(std::max<int64_t>(program.getArenaFixed(), plan.fixed));
+      program.setArenaBound(
+          std::max<int64_t>(program.getArenaBound(), plan.bound));
       function.walk([&](exec::ArenaOp arena) {
-        auto over = overlays.find(arena.getBuffer());
-        arena.setSlot(
-            slots[over == overlays.end() ? arena.getBuffer() : over->second]);
+        arena.setSlot(plan.slots[arena.getBuffer()]);
       });
     }
   }

@@ -1,6 +1,7 @@
 //===- Widen.cpp - Everything in double precision -------------------------===//
 
 #include "compiler/passes/Passes.h"
+#include "dialects/cnn/Exact.h"
 
 namespace halcyon {
 #define GEN_PASS_DEF_WIDEN
@@ -29,6 +30,10 @@ struct Widen : halcyon::impl::WidenBase<Widen> {
         for (Block &block : region)
           for (Value argument : block.getArguments())
             argument.setType(widened(argument.getType()));
+      if (Attribute exact = op->removeAttr(halcyon::cnn::kExactAttr)) {
+        op->setAttr("value", exact);
+        return;
+      }
       for (NamedAttribute attribute : op->getAttrs()) {
         auto number = dyn_cast<FloatAttr>(attribute.getValue());
         if (number && number.getType().isF32())

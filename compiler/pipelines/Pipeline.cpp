@@ -15,7 +15,10 @@ void buildTrainingPipeline(OpPassManager &module,
   module.addPass(createSplitTraining());
   OpPassManager &model = module.nest<cnn::ModelOp>();
   model.addPass(createNormalizePadding());
+  if (options.wide)
+    model.addPass(createWiden());
   model.addPass(createDifferentiate({options.derived}));
+  model.addPass(createSharpen());
   model.addPass(createUpdateWeights());
 }
 
@@ -61,6 +64,8 @@ void buildKernelPipeline(OpPassManager &module, const PipelineOptions &options) 
 
 void buildExecPipeline(OpPassManager &module, const PipelineOptions &options) {
   module.addPass(createLowerToExec({options.target}));
+  if (options.memory)
+    module.addPass(createRecompute({options.memory, options.batch}));
   module.addNestedPass<exec::ProgramOp>(createPlanMemory());
 }
 

@@ -13,6 +13,9 @@ struct PipelineOptions {
   std::string target = "host"; ///< as findTarget takes it
   std::string algorithm;       ///< taken wherever it applies; empty: by cost
   std::string precision = "f32"; ///< of layers of which the model says nothing
+  bool wide = false; ///< all of a training in f64
+  int64_t memory = 0; ///< bytes that a training may take; 0: as many as it likes
+  int64_t batch = 1;  ///< images of its steps
   bool single = false; ///< gradients are checked in f32, with its kernels
   bool derived = false; ///< every gradient from its layer's algorithm
 };

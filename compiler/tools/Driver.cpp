@@ -78,6 +78,19 @@ std::string escaped(StringRef text) {
   return result;
 }
 
+bool parseBytes(StringRef text, int64_t &bytes) {
+  static constexpr StringLiteral units = "KMG";
+  StringRef number = text;
+  size_t unit = text.empty() ? StringRef::npos : units.find(text.back());
+  if (unit != StringRef::npos)
+    number = text.drop_back();
+  unsigned shift = unit == StringRef::npos ? 0 : 10 * (unit + 1);
+  if (number.getAsInteger(10, bytes) || bytes < 1 || bytes > INT64_MAX >> shift)
+    return fail("--memory takes bytes, such as 512M or 2G, not '" + text + "'");
+  bytes <<= shift;
+  return true;
+}
+
 bool fail(const Twine &message) {
   errs() << "error: " << message << "\n";
   return false;
@@ -104,9 +117,9 @@ bool Driver::findMachine() {
   if (!found)
     return fail("unknown target '" + options.target + "'; there are " + known);
   target = *found;
-  if (!cnn::symbolizePrecision(options.precision))
-    return fail("unknown precision '" + options.precision +
-                "'; there are f32 and bf16");
+  if (!cnn::symbolizePrecision(options.precision) && !(train && isWide()))
+    return fail("unknown precision '" + options.precision + "'; there are f32" +
+                (train ? ", bf16 and f64" : " and bf16"));
   return true;
 }
 
@@ -128,6 +141,7 @@ bool Driver::parse() {
   dsl::FrontendOptions front;
   front.model = options.modelName;
   front.train = train;
+  front.exact = isWide();
   for (const std::string &text : options.set) {
     auto [name, value] = StringRef(text).split('=');
     if (name.empty() || value.empty())
@@ -199,8 +213,24 @@ bool Driver::checkModelWeights() {
   return checkWeights(*module, *weights, options.weights, errs());
 }
 
+std::string Driver::precision() const {
+  auto said = plan.getString("precision");
+  return said && !options.precision.getNumOccurrences() ? said->str()
+                                                        : options.precision.getValue();
+}
+
 PipelineOptions Driver::pipelineOptions() const {
-  return {options.target, options.algorithm, options.precision, single, derived};
+  PipelineOptions result;
+  result.target = options.target;
+  result.algorithm = options.algorithm;
+  result.precision = isWide() ? "f32" : precision();
+  result.wide = isWide();
+  result.memory = memory;
+  result.batch = std::clamp<int64_t>(batch ? batch : plan.getInteger("batch").value_or(1),
+                                     1, 1 << 20);
+  result.single = single;
+  result.derived = derived;
+  return result;
 }
 
 namespace {

@@ -80,14 +80,22 @@ public:
   std::vector<std::string> nodes; ///< of an ONNX file, as messages call them
   bool printAfterAll = false;
   bool derived = false, single = false; ///< as PipelineOptions has them
+  int64_t memory = 0; ///< the same
+  int64_t batch = 0;  ///< of training, in place of the model's
   bool train = false; ///< parse how the model is trained, too
   llvm::json::Object plan; ///< of the training, once parsed
 
 private:
+  /// What is asked for, else what the training's own line says.
+  std::string precision() const;
+  bool isWide() const { return options.precision == "f64"; }
   using Phase = void (*)(mlir::OpPassManager &, const PipelineOptions &);
   bool runPhase(Phase phase);
   bool parseOnnx(const dsl::FrontendOptions &front);
 };
+
+/// "512M" as bytes; K, M and G are powers of 1024. False after saying what is wrong.
+bool parseBytes(llvm::StringRef text, int64_t &bytes);
 
 /// A text as HTML shows it, between tags or in an attribute's quotes.
 std::string escaped(llvm::StringRef text);

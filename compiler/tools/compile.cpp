@@ -52,6 +52,9 @@ static cl::opt<bool> printAfterAll("print-ir-after-all",
 static cl::opt<bool> train("train",
                            cl::desc("Make the program that trains the model"),
                            cl::sub(command.command));
+static cl::opt<std::string> memory(
+    "memory", cl::desc("With --train: compute again what doesn't fit into so many bytes"),
+    cl::value_desc("512M"), cl::sub(command.command));
 
 /// Writes text to -o, whole or not at all.
 static bool writeText(StringRef text) {
@@ -109,6 +112,10 @@ int compile() {
   Driver driver(model);
   driver.printAfterAll = printAfterAll;
   driver.train = train;
+  if (!memory.empty() && !train)
+    return !fail("--memory is for --train");
+  if (!memory.empty() && !parseBytes(memory, driver.memory))
+    return 1;
   if (!driver.findMachine() || !driver.parse())
     return 1;
   if (stage == Stage::Cnn)

@@ -33,6 +33,8 @@ struct TrainCommand {
              cl::sub(command.command)),
         threads("threads", cl::desc("Threads to use"), cl::value_desc("number"),
                 cl::sub(command.command)),
+        memory("memory", cl::desc("Compute again what doesn't fit into so many bytes"),
+               cl::value_desc("512M"), cl::sub(command.command)),
         resume("resume", cl::desc("Go on with the run in that folder"),
                cl::sub(command.command)),
         quiet("quiet", cl::desc("Say nothing but what went wrong"),
@@ -43,7 +45,7 @@ struct TrainCommand {
   Subcommand command;
   ModelOptions model;
   std::string flag; ///< of the program
-  cl::opt<std::string> output, data, validate, epochs, batch, steps, seed, threads;
+  cl::opt<std::string> output, data, validate, epochs, batch, steps, seed, threads, memory;
   cl::opt<bool> resume, quiet;
 };
 int train();
@@ -62,6 +64,10 @@ static TrainCommand
 int TrainCommand::run() {
   Driver driver(model);
   driver.train = true;
+  if (!memory.empty() && !parseBytes(memory, driver.memory))
+    return 1;
+  // The program says what is wrong with another batch.
+  StringRef(batch).getAsInteger(10, driver.batch);
   if (!driver.findMachine() || !driver.parse())
     return 1;
   bool ownData = !data.empty() && (!validate.empty() || !driver.plan.get("validate"));

@@ -321,17 +321,18 @@ void Loader::mix(Batch &batch, uint64_t number) const {
       part = 1 - double((y1 - y0) * (x1 - x0)) / double(h * w);
     }
     Tensor &tensor = batch.inputs.at(input.name);
-    std::vector<float> before(tensor.as<float>(),
-                              tensor.as<float>() + batch.images * input.size());
+    std::vector<double> before(batch.images * input.size());
+    for (size_t i = 0; i < before.size(); ++i)
+      before[i] = tensor.at(i);
     double kept = cutmix ? 0 : part;
     for (uint32_t n = 0; n < batch.images; ++n)
       for (int64_t k = 0; k < c; ++k)
         for (int64_t y = y0; y < y1; ++y)
           for (int64_t x = x0; x < x1; ++x) {
             size_t at = size_t((k * h + y) * w + x);
-            float other = before[partner[n] * input.size() + at];
-            float &value = tensor.as<float>()[n * input.size() + at];
-            value = float(kept * value + (1 - kept) * other);
+            double own = before[n * input.size() + at];
+            double other = before[partner[n] * input.size() + at];
+            tensor.set(n * input.size() + at, kept * own + (1 - kept) * other);
           }
   }
   auto label = batch.inputs.find("label"), other = batch.inputs.find("label.mixed"),

@@ -167,9 +167,20 @@ const Tensors &Model::evaluate(const Batch &batch, const Tensors *others) {
   return run(evaluator, batch);
 }
 
-uint64_t Model::stepBytes(uint32_t images) const {
-  const halcyon_program &program = *trainer.step;
+static uint64_t arenaBytes(const halcyon_program &program, uint32_t images) {
   return program.arena_bytes * images + program.fixed_bytes;
+}
+
+uint64_t Model::stepBytes(uint32_t images) const {
+  return arenaBytes(*trainer.step, images);
+}
+
+uint64_t Model::bytes(uint32_t images) const {
+  uint64_t sum = stepBytes(images) + arenaBytes(*trainer.eval, images);
+  for (const Tensors *state : {&weights, &slots})
+    for (auto &[name, tensor] : *state)
+      sum += tensor.bytes();
+  return sum;
 }
 
 void Model::printProfile() const {

@@ -36,6 +36,8 @@ public:
 
   /// Bytes that a step with so many images needs beside weights and slots.
   uint64_t stepBytes(uint32_t images) const;
+  /// Of both programs, with weights and slots.
+  uint64_t bytes(uint32_t images) const;
   /// Times the step's kernels from here on; then prints them, the slowest first.
   void startProfile() { halcyon_session_set_profiling(stepper.session, 1); }
   void printProfile() const;

@@ -306,7 +306,9 @@ bool Trainer::run() {
   log->say(std::to_string(training->size()) + " images" +
            (validation ? ", " + std::to_string(validation->size()) + " to validate" : "") +
            "; " + std::to_string(trained) + " weights; batches of " +
-           std::to_string(batchSize) + "; threads: " + std::to_string(model.threads()));
+           std::to_string(batchSize) + "; threads: " + std::to_string(model.threads()) +
+           "; memory: " + std::to_string((model.bytes(batchSize) + (1 << 20) - 1) >> 20) +
+           " MB");
   started = lastSaved = now();
   if (!options.resume)
     saveState();

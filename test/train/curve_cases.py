@@ -38,7 +38,21 @@ OPTIMIZERS = {
     "rmsprop": ("rmsprop", 0.001, 0),
     "adam": ("adam", 0.001, 1e-2),
     "adamw": ("adamw", 0.001, 1e-2),
+    "sam": ("momentum(0.9) -> sam(rho=0.05)", 0.02, 1e-2),
+    "clip_norm": ("momentum(0.9)", 0.02, 1e-2),
+    "clip_value": ("momentum(0.9)", 0.02, 1e-2),
+    "accumulate": ("momentum(0.9)", 0.02, 1e-2),
 }
+RHO, NORM, VALUE, PARTS = 0.05, 0.5, 0.01, 2
+MORE = {"clip_norm": f"clip norm({NORM})", "clip_value": f"clip value({VALUE})", "accumulate": f"accumulate {PARTS}"}
+# Statistics of a batch are those of its parts.
+CASES = [f"{network}/{name}" for network in NETWORKS for name in OPTIMIZERS
+         if (network, name) not in (("lenet", "clip_norm"), ("lenet", "clip_value"), ("residual", "accumulate"))]
+
+
+def parts(optimizer):
+    """Steps in which one batch is taken."""
+    return PARTS if optimizer == "accumulate" else 1
 
 
 def model(network, optimizer):
@@ -47,12 +61,13 @@ def model(network, optimizer):
 
 train net {{
   data      npy("images.npy", "labels.npy")
-  batch     {BATCH}
+  batch     {BATCH // parts(optimizer)}
   epochs    {SINGLE}
   loss      cross_entropy(logits, label)
   optimizer {line}
   rate      {rate}
   decay     {decay}
+  {MORE.get(optimizer, "")}
 }}
 """
 

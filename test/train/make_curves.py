@@ -7,7 +7,7 @@ import numpy
 import torch
 import torch.nn.functional as F
 
-from curve_cases import NETWORKS, OPTIMIZERS, STEPS, data
+from curve_cases import CASES, NORM, OPTIMIZERS, PARTS, RHO, STEPS, VALUE, data
 
 
 def forward(network, x, w):
@@ -35,27 +35,52 @@ def optimizer_of(name, parameters):
     _, rate, decay = OPTIMIZERS[name]
     groups = [{"params": [p for p in parameters if p.dim() > 1], "weight_decay": decay},
               {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0}]
-    if name in ("sgd", "momentum", "nesterov"):
-        return torch.optim.SGD(groups, rate, momentum=0 if name == "sgd" else 0.9, nesterov=name == "nesterov")
     kinds = {"adagrad": torch.optim.Adagrad, "rmsprop": torch.optim.RMSprop, "adam": torch.optim.Adam,
              "adamw": torch.optim.AdamW}
-    return kinds[name](groups, rate)
+    if name in kinds:
+        return kinds[name](groups, rate)
+    return torch.optim.SGD(groups, rate, momentum=0 if name == "sgd" else 0.9, nesterov=name == "nesterov")
+
+
+def climb(parameters):
+    """To where the gradient is taken; returns the way back."""
+    norm = torch.stack([p.grad.norm() for p in parameters]).norm()
+    ways = [p.grad * (RHO / (norm + 1e-12)) for p in parameters]
+    for parameter, way in zip(parameters, ways):
+        parameter.data += way
+        parameter.grad = None
+    return ways
 
 
 def losses(network, name):
     images, labels, weights = data(network)
     images, labels = torch.from_numpy(images), torch.from_numpy(labels).long()
     weights = {key: torch.from_numpy(value.copy()).requires_grad_("running" not in key) for key, value in weights.items()}
-    optimizer = optimizer_of(name, [value for value in weights.values() if value.requires_grad])
+    parameters = [value for value in weights.values() if value.requires_grad]
+    optimizer = optimizer_of(name, parameters)
     found = []
+
+    def add_gradients(images, labels, share=1):
+        loss = share * F.cross_entropy(forward(network, images, weights), labels)
+        loss.backward()
+        return loss.item()
+
     for _ in range(STEPS):
         optimizer.zero_grad()
-        loss = F.cross_entropy(forward(network, images, weights), labels)
-        loss.backward()
+        pieces = PARTS if name == "accumulate" else 1
+        found.append(sum(add_gradients(*piece, 1 / pieces) for piece in zip(images.chunk(pieces), labels.chunk(pieces))))
+        if name == "sam":
+            ways = climb(parameters)
+            add_gradients(images, labels)
+            for parameter, way in zip(parameters, ways):
+                parameter.data -= way
+        if name == "clip_norm":
+            torch.nn.utils.clip_grad_norm_(parameters, NORM)
+        if name == "clip_value":
+            torch.nn.utils.clip_grad_value_(parameters, VALUE)
         optimizer.step()
-        found.append(loss.item())
     return numpy.array(found)
 
 
 numpy.savez(pathlib.Path(__file__).with_name("curves.npz"),
-            **{f"{network}/{name}": losses(network, name) for network in NETWORKS for name in OPTIMIZERS})
+            **{case: losses(*case.split("/")) for case in CASES})

@@ -7,7 +7,9 @@
 """
 
 import json
+import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -65,6 +67,55 @@ def a_killed_run_goes_on(folder):
     assert weights(folder / "killed") == weights(folder / "whole")
 
 
+RESIDUAL = """
+block twice(x) {
+  return relu(x + (x -> conv(16, 3) -> batchnorm -> relu -> conv(16, 3) -> batchnorm))
+}
+model net {
+  input image: f32[N, 1, 28, 28] from image(resize=28, crop=28)
+  logits = image -> conv(16, 3) -> batchnorm -> relu -> twice -> twice -> twice -> global_avgpool -> flatten
+                 -> linear(10)
+  output logits
+}
+train net {
+  data      mnist()
+  batch     200
+  epochs    1
+  loss      cross_entropy(logits, label)
+  optimizer momentum(0.9)
+  rate      0.1
+}
+"""
+
+
+def a_step_fits_into_less_memory(folder):
+    model = folder / "net.cnn"
+    model.write_text(RESIDUAL)
+
+    def measure(name, *options):
+        """The memory that the run says it takes, and the process's peak, in MB."""
+        said = subprocess.run([str(word) for word in (HALCYON, "train", model, *DATA, "--steps", 2, "-o", folder / name, *options)],
+                              capture_output=True, text=True, check=False).stderr
+        found = re.search(r"memory: (\d+) MB", said)
+        assert found, said
+        with subprocess.Popen([folder / name / "trainer", *map(str, DATA), "--steps", "2", "-o", folder / "again", "--quiet"]) as process:
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = status
+        assert status == 0
+        return int(found[1]), used.ru_maxrss / 1024
+
+    free, free_peak = measure("free")
+    allowed = int(0.6 * free)
+    less, less_peak = measure("less", "--memory", f"{allowed}M")
+    assert less <= allowed, f"{less} MB, and it may take {allowed}"
+    assert free_peak - less_peak > 0.8 * (free - less), f"a peak of {less_peak:.0f} MB, without a budget {free_peak:.0f}"
+    assert weights(folder / "less") == weights(folder / "free")
+    done = subprocess.run([str(word) for word in (HALCYON, "train", model, *DATA, "--memory", "20M", "-o", folder / "none")],
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and re.search(r"takes \d+M at least, and may take 20M", done.stderr), done.stderr
+    print(f"{free} MB, {less} MB; {done.stderr.strip().splitlines()[0]}")
+
+
 def whole(name):
     def test(folder):
         log = train(ROOT / "examples" / f"{name}.cnn", folder / name)
@@ -76,7 +127,8 @@ def whole(name):
 
 
 def main():
-    tests = [whole(name) for name in WHOLE] if "--whole" in sys.argv else [one_epoch_learns_digits, a_killed_run_goes_on]
+    tests = [whole(name) for name in WHOLE] if "--whole" in sys.argv else [one_epoch_learns_digits, a_killed_run_goes_on,
+                                                                                 a_step_fits_into_less_memory]
     passed = failed = 0
     digits.fetch()
     for test in tests:
