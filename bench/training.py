@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times training steps beside torch's, interleaved in one run, and writes the table of docs/performance.md.
 
-    training.py --networks lenet5,mlp,resnet18,resnet50 --write docs/performance.md
+    training.py --networks lenet5,mlp,resnet18,resnet50 --precisions f32,bf16 --write docs/performance.md
 
 A step is forward pass, cross-entropy, backward pass and SGD with momentum. Each round runs Halcyon's training program
 and every form of torch for a moment, pinned to the same cores; of each the fastest step counts, and a ratio is ours to
@@ -46,7 +46,7 @@ class Torch:
 class Halcyon:
     """The training program, on pictures of noise."""
 
-    def __init__(self, options, name, folder):
+    def __init__(self, options, name, precision, folder):
         import numpy
 
         batch, shape = SHAPES[name]
@@ -56,7 +56,8 @@ class Halcyon:
         numpy.save(folder / "labels.npy", noise.integers(0, 10, batch).astype(numpy.int32))
         model = folder / f"{name}.cnn"
         model.write_text((ROOT / "bench/training" / f"{name}.cnn").read_text())
-        subprocess.run([options.halcyon, "compile", "--train", model, "-o", self.program], check=True)
+        subprocess.run([options.halcyon, "compile", "--train", model, "--precision", precision, "-o", self.program],
+                       check=True)
 
     def measure(self, seconds):
         del seconds  # the program times as many steps as it needs
@@ -79,10 +80,11 @@ def cores(threads):
     return sorted(os.sched_getaffinity(0))[:threads]
 
 
-def measure(name, options):
+def measure(name, precision, options):
+    forms = [form + ("-bf16" if precision == "bf16" else "") for form in options.forms]
     with tempfile.TemporaryDirectory() as folder:
-        ours = Halcyon(options, name, pathlib.Path(folder))
-        theirs = [Torch(options, name, form) for form in options.forms]
+        ours = Halcyon(options, name, precision, pathlib.Path(folder))
+        theirs = [Torch(options, name, form) for form in forms]
         times, peaks = {"halcyon": []}, {}
         for _ in range(options.rounds):
             for key, worker in [("halcyon", ours), *((torch.form, torch) for torch in theirs)]:
@@ -90,11 +92,11 @@ def measure(name, options):
                 times.setdefault(key, []).append(best)
         for torch in theirs:
             torch.close()
-    best = min(options.forms, key=lambda form: statistics.median(times[form]))
+    best = min(forms, key=lambda form: statistics.median(times[form]))
     ratios = sorted(a / b for a, b in zip(times["halcyon"], times[best]))
-    row = (f"| {TITLES[name]} | {statistics.median(times['halcyon']):.3g} | {statistics.median(times[best]):.3g} ({best}) | "
+    row = (f"| {TITLES[name]}, {precision} | {statistics.median(times['halcyon']):.3g} | {statistics.median(times[best]):.3g} ({best}) | "
            f"{statistics.median(ratios):.2f} | {ratios[0]:.2f} to {ratios[-1]:.2f} | {peaks['halcyon']:.0f} | "
-           f"{min(peaks[form] for form in options.forms):.0f} |")
+           f"{min(peaks[form] for form in forms):.0f} |")
     print(row, flush=True)
     return row, theirs[0].version
 
@@ -105,6 +107,8 @@ def main():
     parser.add_argument("--networks", type=lambda text: text.split(","), default=list(SHAPES))
     parser.add_argument("--forms", type=lambda text: text.split(","), default=["eager", "eager-channels_last"],
                         help="of torch: eager or compile, -channels_last behind it")
+    parser.add_argument("--precisions", type=lambda text: text.split(","), default=["f32"],
+                        help="f32 or bf16, of either side: of torch under autocast")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.3, help="of torch in each round")
@@ -113,13 +117,14 @@ def main():
     parser.add_argument("--python", type=pathlib.Path, default=build / "peers/bin/python", help="torch's")
     options = parser.parse_args()
     rows, version = [], ""
-    for name in options.networks:
-        row, version = measure(name, options)
-        rows.append(row)
+    for precision in options.precisions:
+        for name in options.networks:
+            row, version = measure(name, precision, options)
+            rows.append(row)
     if options.write:
         text = options.write.read_text()
         head, rest = text.split(BEGIN)
-        table = [BEGIN, f"f32, {options.threads} threads, {options.rounds} rounds, torch {version}.", "",
+        table = [BEGIN, f"{options.threads} threads, {options.rounds} rounds, torch {version}.", "",
                  "| step | Halcyon, ms | torch, ms | ratio | spread | Halcyon's peak, MB | torch's |", "|---|---|---|---|---|---|---|",
                  *rows, END]
         options.write.write_text(head + "\n".join(table) + rest.split(END)[1])

@@ -85,49 +85,75 @@ public:
     }
     Func out = b.output(
         0, vars, Halide::select(inside, value, Halide::Internal::make_zero(value.type())));
-    int lanes = std::min<int>(b.target.lanes, (int)dims.back().count);
-    if (lanes > 1)
-      out.vectorize(vars[0], lanes, TailStrategy::GuardWithIf);
+    schedule(out, vars, dims, winograd, b.target);
+  }
+
+private:
+  /// Vectors of the innermost places, loops over a block of some hundreds, and
+  /// tasks of what is outside of it. Pairs of bf16 lie innermost: with vectors of
+  /// those alone a 3x3 filter of 512 channels took 6 ms instead of 1.
+  static void schedule(Func out, std::vector<Var> vars,
+                       ArrayRef<cnn::PackedDim> dims, bool winograd,
+                       const Target &target) {
+    auto count = [&](size_t i) { return dims[dims.size() - 1 - i].count; };
     // Taps of a transformed filter are written out: each has its own factors.
-    SmallVector<Var> outer;
-    for (size_t i = 1; i < vars.size(); ++i) {
-      const cnn::PackedDim &dim = dims[dims.size() - 1 - i];
-      if (winograd && dim.dim >= 2)
-        out.unroll(vars[i]);
-      else
-        outer.push_back(vars[i]);
+    auto isTap = [&](size_t i) {
+      return winograd && dims[dims.size() - 1 - i].dim >= 2;
+    };
+    Var lane = vars[0];
+    size_t next = 1;
+    int64_t inner = count(0);
+    if (inner < target.lanes && vars.size() > 1 && !isTap(1)) {
+      lane = Var("lane");
+      out.fuse(vars[0], vars[1], lane);
+      inner *= count(1);
+      next = 2;
     }
+    std::vector<Halide::VarOrRVar> order = {lane};
+    SmallVector<Var> outer;
+    int64_t rows = 1;
+    for (size_t i = next; i < vars.size(); ++i)
+      if (isTap(i))
+        order.push_back(vars[i]);
+    for (size_t i = next; i < vars.size(); ++i) {
+      if (isTap(i))
+        continue;
+      order.push_back(vars[i]);
+      if (inner < 256 && count(i) <= 64 && i + 1 < vars.size()) {
+        inner *= count(i);
+        continue;
+      }
+      outer.push_back(vars[i]);
+      rows *= count(i);
+    }
+    out.reorder(order);
+    for (size_t i = next; i < vars.size(); ++i)
+      if (isTap(i))
+        out.unroll(vars[i]);
+    int64_t width = count(0) * (next == 2 ? count(1) : 1);
+    int lanes = (int)std::min<int64_t>(width, 2 * target.lanes);
+    if (next == 1)
+      lanes = std::min(lanes, target.lanes);
+    if (lanes > 1)
+      out.vectorize(lane, lanes, TailStrategy::GuardWithIf);
     if (outer.empty())
       return;
-    std::vector<Halide::VarOrRVar> order = {vars[0]};
-    for (size_t i = 1; i < vars.size(); ++i)
-      if (!llvm::is_contained(llvm::map_range(outer, [](const Var &v) { return v.name(); }),
-                              vars[i].name()))
-        order.push_back(vars[i]);
-    for (const Var &v : outer)
-      order.push_back(v);
-    out.reorder(order);
-    Var rows = outer[0];
+    Var row = outer[0];
     for (size_t i = 1; i < outer.size(); ++i) {
       Var fused("rows" + std::to_string(i));
-      out.fuse(rows, outer[i], fused);
-      rows = fused;
+      out.fuse(row, outer[i], fused);
+      row = fused;
     }
     Var task("task");
     double each = 1;
     for (const cnn::PackedDim &dim : dims)
       each *= (double)dim.count;
-    int count = (int)std::clamp(each / 16384, 1.0, 64.0);
-    double total = 1;
-    for (const cnn::PackedDim &dim : ArrayRef(dims).drop_back())
-      if (!(winograd && dim.dim >= 2))
-        total *= (double)dim.count;
-    out.split(rows, task, rows, std::max(1, (int)(total / count)),
+    int tasks = (int)std::clamp(each / 16384, 1.0, 64.0);
+    out.split(row, task, row, (int)std::max<int64_t>(1, rows / tasks),
               TailStrategy::GuardWithIf)
         .parallel(task);
   }
 
-private:
   /// Element (u, v) of G g transpose(G).
   static Expr transformed(const cnn::WinogradAxis &down,
                           const cnn::WinogradAxis &across, Expr u, Expr v,

@@ -56,6 +56,7 @@ private:
   void spreadHalos();
   void setTypes();
   void retypeGroup(cnn::FusedOp fused);
+  void roundAtRunTime(mlir::OpOperand &operand);
   void packWeights(cnn::FusedOp fused, const LayoutChoice &choice);
   mlir::Value convert(mlir::OpBuilder &builder, mlir::Value value,
                       cnn::LayoutAttr layout);

@@ -288,6 +288,30 @@ void LayoutWriter::retypeGroup(cnn::FusedOp fused) {
     value.setType(result.getType());
 }
 
+/// A weight that trains, and that a kernel reads in bf16 as it stands.
+void LayoutWriter::roundAtRunTime(OpOperand &operand) {
+  auto round = operand.get().getDefiningOp<cnn::RoundOp>();
+  if (!round || cnn::isPrepared(round.getResult()))
+    return;
+  Value &there = packedAtRunTime[{round.getWeight(), round.getType()}];
+  if (!there) {
+    OpBuilder behind(round);
+    Location loc = round.getLoc();
+    there = wrap(behind, loc, round.getWeight(), round.getType(), "plain",
+                 "rounds a weight", target,
+                 [&](OpBuilder &b, ValueRange args) -> Value {
+                   auto map = cnn::MapOp::create(b, loc, round.getType(), "convert", args);
+                   Block *scalar = b.createBlock(&map.getBody());
+                   scalar->addArgument(b.getF32Type(), loc);
+                   cnn::YieldOp::create(b, loc, scalar->getArguments());
+                   b.setInsertionPointAfter(map);
+                   return map.getResult();
+                 })
+                .getResult(0);
+  }
+  operand.set(there);
+}
+
 void LayoutWriter::packWeights(cnn::FusedOp fused, const LayoutChoice &choice) {
   Group group(fused.getBody().front());
   const Kernel *kernel = findKernel(fused.getSchedule()->getAlgorithm());
@@ -297,8 +321,10 @@ void LayoutWriter::packWeights(cnn::FusedOp fused, const LayoutChoice &choice) {
       continue;
     cnn::PackedAttr packed =
         kernel->packing(group, operand.getOperandNumber(), choice, target);
-    if (!packed)
+    if (!packed) {
+      roundAtRunTime(operand);
       continue;
+    }
     Value weight = operand.get();
     auto type = cast<RankedTensorType>(weight.getType());
     // What packing computes, it computes of the weight before it is rounded.

@@ -88,14 +88,21 @@ static std::optional<Precision> markOf(FusedOp fused) {
   return mark ? cnn::symbolizePrecision(mark.getValue()) : std::nullopt;
 }
 
+/// Weights that train, their gradients, and statistics of a batch are f32, of
+/// whatever they are made.
+static bool isOfAllImages(Operation *fused) {
+  return llvm::all_of(fused->getResultTypes(), cnn::isFixed);
+}
+
 void PrecisionWriter::findBorders() {
   auto hasWeights = [](Operation *op) {
     auto fused = dyn_cast<FusedOp>(op);
     return fused && !filtersOf(fused).empty();
   };
   // Forwards from inputs, backwards from outputs, up to a layer with weights.
+  // Weights that train come and go as inputs and outputs, too.
   for (Operation &op : model.getBody().front()) {
-    bool reads = isa<cnn::InputOp>(op);
+    bool reads = isa<cnn::InputOp>(op) && !cnn::isFixed(op.getResult(0).getType());
     for (Value operand : op.getOperands())
       if (Operation *from = operand.getDefiningOp())
         reads |= first.contains(from) && !hasWeights(from);
@@ -103,7 +110,7 @@ void PrecisionWriter::findBorders() {
       first.insert(&op);
   }
   for (Operation &op : llvm::reverse(model.getBody().front())) {
-    bool shows = isa<cnn::OutputOp>(op);
+    bool shows = isa<cnn::OutputOp>(op) && !cnn::isFixed(op.getOperand(0).getType());
     for (Operation *user : op.getUsers())
       shows |= last.contains(user) && !hasWeights(user);
     if (shows)
@@ -114,6 +121,8 @@ void PrecisionWriter::findBorders() {
 Layer PrecisionWriter::wanted(FusedOp fused) {
   std::optional<Precision> mark = markOf(fused);
   if (mark.value_or(precision) == Precision::f32)
+    return {};
+  if (isOfAllImages(fused))
     return {};
   std::string why;
   if (!isHandledInBf16(fused, why))
@@ -185,13 +194,14 @@ void PrecisionWriter::findStorage() {
       written |= layers.lookup(from).bf16;
       for (Operation *user : value.getUsers()) {
         shown |= isa<cnn::OutputOp>(user);
-        if (isa<FusedOp>(user))
+        if (isa<FusedOp>(user) && !isOfAllImages(user))
           (layers.lookup(user).bf16 ? read : readAsF32) = true;
       }
     }
     if (!shown && (written || (read && !readAsF32)))
       for (Value value : classes.members(*entry))
-        rounded.insert(value);
+        if (!cnn::isFixed(value.getType()))
+          rounded.insert(value);
   }
 }
 

@@ -92,3 +92,26 @@ cnn.model @asked {
   cnn.output %3 "out" : tensor<?x16x8x8xf32>
   cnn.output %4 "again" : tensor<?x16x8x8xf32>
 }
+
+// Weights that train are inputs of one size, and no border: kernels read rounded
+// copies, and their gradients are f32.
+// CHECK-LABEL: cnn.model @step
+// CHECK:      %[[W1:.*]] = cnn.input "param:a"
+// CHECK:      %[[W2:.*]] = cnn.input "param:b"
+// CHECK:      cnn.fused {{.*}}"the first layer"} : (tensor<?x3x8x8xf32>, tensor<16x3x3x3xf32>) -> tensor<?x16x8x8xbf16>
+// CHECK:      %[[R2:.*]] = cnn.round %[[W2]] : tensor<16x16x3x3xf32> to tensor<16x16x3x3xbf16>
+// CHECK:      cnn.fused %{{.*}}, %[[R2]] : (tensor<?x16x8x8xbf16>, tensor<16x16x3x3xbf16>) -> tensor<?x16x8x8xbf16>
+// CHECK:      cnn.fused {{.*}}"the last layer"} : (tensor<?x16x8x8xbf16>, tensor<4x16x3x3xf32>) -> tensor<?x4x8x8xf32>
+// CHECK:      cnn.fused {{.*}} : (tensor<?x16x8x8xbf16>, tensor<?x16x8x8xbf16>) -> tensor<16x16x3x3xf32>
+cnn.model @step {
+  %x = cnn.input "image" : tensor<?x3x8x8xf32>
+  %w1 = cnn.input "param:a" : tensor<16x3x3x3xf32>
+  %w2 = cnn.input "param:b" : tensor<16x16x3x3xf32>
+  %w3 = cnn.input "param:c" : tensor<4x16x3x3xf32>
+  %1 = cnn.conv %x, %w1 {pad = array<i64: 1, 1, 1, 1>} : (tensor<?x3x8x8xf32>, tensor<16x3x3x3xf32>) -> tensor<?x16x8x8xf32>
+  %2 = cnn.conv %1, %w2 {pad = array<i64: 1, 1, 1, 1>} : (tensor<?x16x8x8xf32>, tensor<16x16x3x3xf32>) -> tensor<?x16x8x8xf32>
+  %3 = cnn.conv %2, %w3 {pad = array<i64: 1, 1, 1, 1>} : (tensor<?x16x8x8xf32>, tensor<4x16x3x3xf32>) -> tensor<?x4x8x8xf32>
+  %g = cnn.conv_weight_grad %1, %2 {pad = array<i64: 1, 1>} : (tensor<?x16x8x8xf32>, tensor<?x16x8x8xf32>) -> tensor<16x16x3x3xf32>
+  cnn.output %3 "y" : tensor<?x4x8x8xf32>
+  cnn.output %g "grad:b" : tensor<16x16x3x3xf32>
+}

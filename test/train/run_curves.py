@@ -4,8 +4,8 @@
     run_curves.py [NETWORK/OPTIMIZER ...]
 
 What torch says is in curves.npz, which make_curves.py writes: the losses in double precision. They
-are followed for all steps in f64, and for the first ones in f32. An epoch is one batch, so that both
-see the same pictures in every step.
+are followed for all steps in f64, for the first ones in f32, and roughly in mixed precision. An epoch
+is one batch, so that both see the same pictures in every step.
 """
 
 import json
@@ -21,7 +21,8 @@ from curve_cases import CASES, SINGLE, STEPS, data, model, parts
 
 HERE = pathlib.Path(__file__).resolve().parent
 HALCYON = HERE.parents[1] / "build" / "bin" / "halcyon"
-FOLLOWED = {"f32": (SINGLE, 1e-3), "f64": (STEPS, 1e-6)}  # steps, and how far off, relatively
+FOLLOWED = {"f32": (SINGLE, 1e-3), "f64": (STEPS, 1e-6), "bf16": (STEPS, 1e-2)}  # steps, and how far off, relatively
+MIXED = ("residual/momentum", "residual/adam")  # in bf16; of LeNet nothing is left of the loss after 50 steps
 
 
 def write_weights(path, weights):
@@ -58,7 +59,7 @@ def check(network, optimizer, precision, wanted, folder):
 
 def main():
     names = sys.argv[1:] or CASES
-    cases = [(name, precision) for name in names for precision in FOLLOWED]
+    cases = [(name, precision) for name in names for precision in FOLLOWED if precision != "bf16" or name in MIXED]
     reference, failed = numpy.load(HERE / "curves.npz"), 0
     for name, precision in cases:
         with tempfile.TemporaryDirectory() as folder:
