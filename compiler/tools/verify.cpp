@@ -24,6 +24,15 @@ static cl::list<std::string> inputs("input", cl::desc("Numbers for an input"),
 static cl::list<std::string> shapes("shape", cl::desc("The shape of an input"),
                                     cl::value_desc("input=sizes"),
                                     cl::sub(command.command));
+static cl::list<std::string> values(
+    "value", cl::desc("Numbers of an input that decides about shapes"),
+    cl::value_desc("input=x.npy"), cl::sub(command.command));
+enum class By { Any, OnnxRuntime, Reference };
+static cl::opt<By> by(
+    "with", cl::desc("Who computes the values to compare with"),
+    cl::values(clEnumValN(By::OnnxRuntime, "onnxruntime", "ONNX Runtime, and nothing else"),
+               clEnumValN(By::Reference, "reference", "ONNX's reference evaluator")),
+    cl::init(By::Any), cl::sub(command.command));
 static cl::opt<bool> layers("layers", cl::desc("Compare every value between nodes"),
                             cl::sub(command.command));
 static cl::opt<std::string> tolerance(
@@ -45,8 +54,8 @@ static std::string findPython() {
 static int verify() {
   std::string python = findPython();
   if (python.empty())
-    return !fail("verify needs Python with the packages onnx and onnxruntime; "
-                 "name it in HALCYON_PYTHON");
+    return !fail("verify needs Python with the packages onnx and, where ONNX "
+                 "Runtime is to be asked, onnxruntime; name it in HALCYON_PYTHON");
   std::string script = installedFile(
       "verify.py", HALCYON_SOURCE "/compiler/tools/verify.py");
   std::string self = sys::fs::getMainExecutable(nullptr, nullptr);
@@ -56,6 +65,11 @@ static int verify() {
     args.insert(args.end(), {"--input", input});
   for (const std::string &shape : shapes)
     args.insert(args.end(), {"--shape", shape});
+  for (const std::string &value : values)
+    args.insert(args.end(), {"--value", value});
+  if (by != By::Any)
+    args.insert(args.end(),
+                {"--with", by == By::Reference ? "reference" : "onnxruntime"});
   if (layers)
     args.push_back("--layers");
   SmallVector<StringRef> argv(args.begin(), args.end());
