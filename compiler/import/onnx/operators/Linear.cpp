@@ -210,7 +210,11 @@ static Tensor rowwise(NodeContext &node, const Tensor &a, const Tensor &w,
     return product;
   if (!open)
     product = importer.closed(product);
-  product = node.reshape(product, heldShape(shape));
+  Shape held = heldShape(shape);
+  product = node.reshape(product, held);
+  // What has its batch as an inner size is held in no other order.
+  if (held != shape)
+    product = node.ordered(product, {});
   product.shape = shape;
   return product;
 }
