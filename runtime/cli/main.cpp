@@ -96,11 +96,12 @@ struct Arguments {
     size_t Length = strcspn(P.Path, "=");
     if (P.Path[Length] == '=' && Length < sizeof(P.Name)) {
       memcpy(P.Name, P.Path, Length);
-      // A name may have slashes; where they lead to a folder it is a path.
+      // A name may have slashes, also the first; where they lead to a folder it
+      // is a path.
       char *Slash = strrchr(P.Name, '/');
       if (Slash) {
         *Slash = 0;
-        bool Path = Slash == P.Name || access(P.Name, F_OK) == 0;
+        bool Path = Slash != P.Name && access(P.Name, F_OK) == 0;
         *Slash = '/';
         if (Path) {
           P.Name[0] = 0;
