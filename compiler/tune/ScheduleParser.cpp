@@ -85,7 +85,8 @@ void Parser::next() {
     size = std::min(size + 1, line.size());
     token.isQuoted = true;
     if (!isClosed)
-      diags.error({SMLoc::getFromPointer(line.begin()), SMLoc()},
+      diags.error({SMLoc::getFromPointer(line.begin()),
+                   SMLoc::getFromPointer(line.end())},
                   "this text has no closing quote");
   } else if (line.starts_with("->")) {
     size = 2;
