@@ -103,6 +103,7 @@ def suites(slow):
               minutes=40),
         Suite("digits", [PYTHON, ROOT / "test" / "execute" / "digits.py"], minutes=10),
         Suite("gradients", [PYTHON, ROOT / "test" / "train" / "run_gradients.py"], minutes=15),
+        Suite("turns", [PYTHON, ROOT / "test" / "train" / "run_turns.py"], minutes=10),
         Suite("curves", [PYTHON, ROOT / "test" / "train" / "run_curves.py"], minutes=10),
         Suite("training", [PYTHON, ROOT / "test" / "train" / "run_training.py"], minutes=15),
     ]
@@ -120,6 +121,7 @@ def suites(slow):
             Suite("onnx-all", ONNX, minutes=60),
             Suite("onnx-import", [PYTHON, ROOT / "test" / "onnx" / "import.py", "--networks"], minutes=60),
             Suite("training-whole", [PYTHON, ROOT / "test" / "train" / "run_training.py", "--whole"], minutes=60),
+            Suite("training-examples", [PYTHON, ROOT / "test" / "train" / "run_examples.py"], minutes=60),
             Suite("networks-batch", [*REFERENCE, "--networks", FORCED_NETWORKS, "--batch", "3", "--algorithm",
                                       ALGORITHMS], minutes=240),
             Suite("runtime-threads", ["sh", "-ec", f"'{CMAKE}' --build '{BUILD}' --target runtime-tests-threads; "

@@ -45,7 +45,8 @@ json::Value planOf(Attribute attribute) {
       });
 }
 
-OwningOpRef<ModuleOp> buildTrainerTable(MLIRContext *context, StringRef step,
+OwningOpRef<ModuleOp> buildTrainerTable(MLIRContext *context,
+                                        ArrayRef<std::string> steps,
                                         StringRef eval, StringRef plan) {
   context->loadDialect<LLVM::LLVMDialect>();
   OpBuilder builder(context);
@@ -56,13 +57,33 @@ OwningOpRef<ModuleOp> buildTrainerTable(MLIRContext *context, StringRef step,
   auto bytes = [&](int64_t count) {
     return LLVM::LLVMArrayType::get(builder.getI8Type(), count);
   };
-  for (StringRef program : {step, eval})
+  std::vector<std::string> programs = steps;
+  programs.push_back(eval.str());
+  for (const std::string &program : programs)
     LLVM::GlobalOp::create(builder, loc, bytes(1), /*isConstant=*/true,
                            LLVM::Linkage::External, program, Attribute());
   std::string text = plan.str() + '\0';
   LLVM::GlobalOp::create(builder, loc, bytes(text.size()), /*isConstant=*/true,
                          LLVM::Linkage::Internal, "halcyon_trainer_plan",
                          builder.getStringAttr(text));
+
+  auto addressOf = [&](StringRef symbol) -> Value {
+    return LLVM::AddressOfOp::create(builder, loc, pointer, symbol);
+  };
+  auto tables = LLVM::LLVMArrayType::get(pointer, steps.size());
+  {
+    OpBuilder::InsertionGuard guard(builder);
+    auto list = LLVM::GlobalOp::create(builder, loc, tables, /*isConstant=*/true,
+                                       LLVM::Linkage::Internal,
+                                       "halcyon_trainer_steps", Attribute(),
+                                       /*alignment=*/8);
+    builder.createBlock(&list.getInitializerRegion());
+    Value value = LLVM::ZeroOp::create(builder, loc, tables);
+    for (auto [index, symbol] : llvm::enumerate(steps))
+      value = LLVM::InsertValueOp::create(builder, loc, value, addressOf(symbol),
+                                          int64_t(index));
+    LLVM::ReturnOp::create(builder, loc, value);
+  }
 
   Type number = builder.getI32Type();
   auto type = LLVM::LLVMStructType::getLiteral(
@@ -73,16 +94,16 @@ OwningOpRef<ModuleOp> buildTrainerTable(MLIRContext *context, StringRef step,
                                      /*alignment=*/8);
   builder.createBlock(&root.getInitializerRegion());
   Value value = LLVM::ZeroOp::create(builder, loc, type);
-  value = LLVM::InsertValueOp::create(
-      builder, loc, value,
-      LLVM::ConstantOp::create(builder, loc, number,
-                               builder.getI32IntegerAttr(HALCYON_TRAINER_VERSION)),
-      int64_t(0));
-  int64_t at = 2;
-  for (StringRef symbol : {step, eval, StringRef("halcyon_trainer_plan")})
+  int64_t at = 0;
+  for (int32_t each : {int32_t(HALCYON_TRAINER_VERSION), int32_t(steps.size())})
     value = LLVM::InsertValueOp::create(
         builder, loc, value,
-        LLVM::AddressOfOp::create(builder, loc, pointer, symbol), at++);
+        LLVM::ConstantOp::create(builder, loc, number,
+                                 builder.getI32IntegerAttr(each)),
+        at++);
+  for (StringRef symbol : {StringRef("halcyon_trainer_steps"), eval,
+                           StringRef("halcyon_trainer_plan")})
+    value = LLVM::InsertValueOp::create(builder, loc, value, addressOf(symbol), at++);
   LLVM::ReturnOp::create(builder, loc, value);
   return module;
 }

@@ -17,10 +17,10 @@ namespace halcyon {
 llvm::json::Value planOf(mlir::Attribute train);
 
 /// `halcyon_trainer_main` in the LLVM dialect, as
-/// runtime/include/halcyon/training.h says. `step` and `eval` are the symbols
+/// runtime/include/halcyon/training.h says. `steps` and `eval` are the symbols
 /// of the programs' tables.
 mlir::OwningOpRef<mlir::ModuleOp> buildTrainerTable(mlir::MLIRContext *context,
-                                                    llvm::StringRef step,
+                                                    llvm::ArrayRef<std::string> steps,
                                                     llvm::StringRef eval,
                                                     llvm::StringRef plan);
 

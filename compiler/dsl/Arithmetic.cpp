@@ -17,7 +17,7 @@ static constexpr int64_t maxRange = 65536;
 static constexpr StringRef helpers[] = {
     "abs", "ceil",  "clamp", "cos", "erf",      "exp",   "floor",
     "log", "log1p", "max",   "min", "pow",      "round", "rsqrt",
-    "sin", "sqrt",  "tanh",  "len", "mean",     "pair",
+    "sin", "sqrt",  "tanh",  "len", "list", "mean", "pair",
     "product", "require", "reversed", "sum", "triple"};
 
 llvm::ArrayRef<StringRef> halcyon::dsl::helperNames() { return helpers; }
@@ -27,7 +27,7 @@ bool halcyon::dsl::isHelper(StringRef name) {
 }
 
 static bool isListHelper(StringRef name) {
-  return name == "len" || name == "reversed" || name == "sum" ||
+  return name == "len" || name == "list" || name == "reversed" || name == "sum" ||
          name == "mean" || name == "product";
 }
 
@@ -289,6 +289,8 @@ Value Elaborator::helper(StringRef name, const std::vector<Arg> &args,
   }
   if ((arity == 0 && values.size() == 1 && values[0].isSequence()) ||
       isListHelper(name)) {
+    if (name == "list")
+      return values[0].isSequence() ? values[0] : Value::sequence(true, {values[0]});
     if (!values[0].isSequence())
       return error(args[0].range,
                    "'" + name + "' takes a list, not " + kindText(values[0]));

@@ -252,13 +252,19 @@ struct OutputStmt : NodeOf<Stmt, NodeKind::Output> {
 };
 
 /// A line that says how to train: `batch 64`, `rate of fc = 10 * base`, `from
-/// "a.safetensors" except fc`, `freeze stem until epoch 5`.
+/// "a.safetensors" except fc`, `freeze stem until epoch 5`, `step d minimize x`.
 struct ClauseStmt : NodeOf<Stmt, NodeKind::Clause> {
   using NodeOf::NodeOf;
   Identifier keyword;
   std::vector<Identifier> parts; ///< of the model, by their paths
   std::vector<Argument> items;
   Expr *until = nullptr;
+  /// Whether the parts, behind what is said, are those that it does not count for.
+  bool isException() const {
+    return !parts.empty() && !items.empty() &&
+           parts.front().range.Start.getPointer() >
+               items.front().value->range.Start.getPointer();
+  }
 };
 
 /// A statement that did not parse, and the names it may have assigned.

@@ -356,7 +356,7 @@ void Printer::printClause(const ClauseStmt &clause) {
     os << " minimize ";
     return items();
   }
-  bool behind = word == "from";
+  bool behind = clause.isException();
   if (behind || clause.parts.empty())
     items();
   if (clause.parts.empty())

@@ -210,7 +210,8 @@ mlir::OwningOpRef<mlir::ModuleOp> Elaborator::run(const File &file) {
   }
   checkLeftOver(*model);
   bool whole = !top.incomplete && !file.incomplete && !aborted;
-  if (top.outputs.empty() && whole)
+  bool inTurn = training && model == &training->models;
+  if (top.outputs.empty() && whole && !inTurn)
     error(model->name.range, "model '" + model->name.text + "' has no output",
           {"its last line is: output x"});
   if (diags.hasErrors())

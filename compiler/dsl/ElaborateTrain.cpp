@@ -40,6 +40,7 @@ void TrainElaborator::run() {
               {"a metric gets its name where it is made: metrics top1 = "
                "accuracy(logits, label)"});
   }
+  findTurns();
   checkMissing();
   findLastNorms();
   entries["inputs"] = describeInputs();
@@ -69,9 +70,12 @@ const TrainElaborator::Line *TrainElaborator::find(StringRef word) {
       {"keep", &TrainElaborator::list},
       {"loss", &TrainElaborator::loss},
       {"metrics", &TrainElaborator::metrics},
+      {"models", &TrainElaborator::models},
       {"optimizer", &TrainElaborator::optimizer},
+      {"penalty", &TrainElaborator::penalty},
       {"precision", &TrainElaborator::precision},
       {"rate", &TrainElaborator::rate},
+      {"step", &TrainElaborator::turn},
       {"stop", &TrainElaborator::list},
       {"validate", &TrainElaborator::data}};
   const Line *line =
@@ -91,18 +95,13 @@ void TrainElaborator::execute(const ClauseStmt &clause) {
       return;
     }
   }
-  bool ofWeights = (word == "rate" || word == "decay") && !clause.parts.empty();
-  if (ofWeights || word == "decay" || word == "freeze" || word == "from") {
+  static constexpr StringRef aboutWeights[] = {"decay", "freeze", "from", "penalty"};
+  if (llvm::is_contained(aboutWeights, word) ||
+      (word == "rate" && !clause.parts.empty())) {
     aboutParts.push_back(&clause);
     return;
   }
-  const Line *line = find(word);
-  if (!line) {
-    e.error(clause.keyword.range, "training two models in turn needs both of "
-                                  "'models' and 'step'");
-    return;
-  }
-  (this->*line->run)(clause);
+  (this->*find(word)->run)(clause);
 }
 
 /// Whether the line says one thing, without a name.
@@ -126,6 +125,8 @@ void TrainElaborator::data(const ClauseStmt &clause) {
   entries[clause.keyword.text] = made;
   for (auto call : made.getAsRange<mlir::DictionaryAttr>()) {
     StringRef name = call.getAs<mlir::StringAttr>("call");
+    if (name == "coco")
+      mostBoxes = std::max(mostBoxes, call.getAs<mlir::IntegerAttr>("most").getInt());
     mixes |= clause.keyword.text == "data" && (name == "mixup" || name == "cutmix");
   }
   if (mixes && seen.contains("loss"))
@@ -152,6 +153,7 @@ void TrainElaborator::number(const ClauseStmt &clause) {
 Value TrainElaborator::sourceInput(StringRef name) {
   auto dynamic = mlir::ShapedType::kDynamic;
   llvm::SmallVector<int64_t> shape = {dynamic};
+  mlir::Type element = builder.getI32Type();
   if (name == "mask") {
     // As large as the picture.
     for (auto input : model.getBody().front().getOps<cnn::InputOp>()) {
@@ -161,10 +163,14 @@ Value TrainElaborator::sourceInput(StringRef name) {
     }
     if (shape.size() == 1)
       return Value();
+  } else if (name == "boxes" && mostBoxes > 0) {
+    // Left, top, right, bottom and class; -1 behind the last.
+    llvm::append_range(shape, llvm::ArrayRef<int64_t>{mostBoxes, 5});
+    element = builder.getF32Type();
   } else if (name != "label") {
-    return Value();
+    return modelInput(name);
   }
-  auto type = mlir::RankedTensorType::get(shape, builder.getI32Type());
+  auto type = mlir::RankedTensorType::get(shape, element);
   mlir::OpBuilder::InsertionGuard guard(builder);
   builder.setInsertionPointToEnd(&model.getBody().front());
   SMRange where = training.name.range;
@@ -423,6 +429,8 @@ void TrainElaborator::from(const ClauseStmt &clause) {
   static const SettingParam file = {"from", SettingKind::Path};
   mlir::Attribute path =
       argument(sources(), sources().settings.front(), file, clause.items[0]);
+  if (!clause.parts.empty() && !clause.isException())
+    return fromOfParts(clause, path);
   llvm::SmallVector<mlir::Attribute> except;
   for (const Identifier &part : clause.parts)
     for (StringRef weight : weightsOf(part))
@@ -430,6 +438,24 @@ void TrainElaborator::from(const ClauseStmt &clause) {
   if (path)
     entries["from"] =
         dictionary({{"path", path}, {"except", builder.getArrayAttr(except)}});
+}
+
+/// A file of a part alone, whose names do without the part's.
+void TrainElaborator::fromOfParts(const ClauseStmt &clause, mlir::Attribute path) {
+  llvm::SmallVector<mlir::Attribute> files;
+  if (auto known = llvm::dyn_cast_or_null<mlir::ArrayAttr>(entries["from_parts"]))
+    llvm::append_range(files, known);
+  for (const Identifier &part : clause.parts) {
+    llvm::SmallVector<mlir::Attribute> names;
+    for (StringRef weight : weightsOf(part))
+      if (weight != part.text)
+        names.push_back(text(weight.drop_front(part.text.size() + 1)));
+    if (path)
+      files.push_back(dictionary({{"path", path},
+                                  {"part", text(part.text)},
+                                  {"weights", builder.getArrayAttr(names)}}));
+  }
+  entries["from_parts"] = builder.getArrayAttr(files);
 }
 
 /// The norms whose results are added to a shortcut: with zeros there a block
@@ -478,7 +504,9 @@ void TrainElaborator::checkMissing() {
                                  {"optimizer", "optimizer sgd(momentum=0.9)"},
                                  {"rate", "rate cosine(0.1)"}};
   for (const Row &row : rows)
-    if (!seen.contains(row.word) && !training.broken && !e.frame->incomplete)
+    if (row.word == "loss" && !players.empty())
+      continue;
+    else if (!seen.contains(row.word) && !training.broken && !e.frame->incomplete)
       e.error(training.name.range,
               "training '" + training.name.text + "' needs '" + row.word + "'",
               {"write: " + row.example.str()});

@@ -45,12 +45,22 @@ private:
   void decay(const ClauseStmt &clause);
   void freeze(const ClauseStmt &clause);
   void from(const ClauseStmt &clause);
+  void fromOfParts(const ClauseStmt &clause, mlir::Attribute path);
+  void penalty(const ClauseStmt &clause);
   void list(const ClauseStmt &clause);
   void precision(const ClauseStmt &clause);
+  Value minimized(const Expr &expr);
+  std::string lossOf(llvm::StringRef weight);
   Value mixedLoss(const Expr &expr, const Value &loss);
   void findLastNorms();
   void checkMissing();
   mlir::Attribute describeInputs();
+
+  // Several models in turn (ElaborateTurns.cpp).
+  void models(const ClauseStmt &clause);
+  void turn(const ClauseStmt &clause);
+  void findTurns();
+  Value modelInput(llvm::StringRef name);
 
   // Parts of the model (ElaborateTrain.cpp).
   bool only(const ClauseStmt &clause, const llvm::Twine &what);
@@ -96,7 +106,11 @@ private:
   std::vector<const ClauseStmt *> aboutParts; ///< for when all weights exist
   std::vector<std::string> metricNames;
   std::vector<std::pair<llvm::SMRange, std::string>> namedMetrics;
+  int64_t mostBoxes = 0; ///< of a picture, where data have boxes
+  llvm::StringSet<> penalized; ///< weights of which a part's line has spoken
   bool mixes = false; ///< images of a batch, and so their losses
+  std::vector<std::pair<std::string, const Instance *>> players; ///< by `models`
+  std::vector<const ClauseStmt *> turns; ///< `step` lines, in their order
 };
 
 } // namespace halcyon::dsl

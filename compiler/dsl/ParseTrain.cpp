@@ -15,8 +15,8 @@ using namespace llvm;
 static constexpr StringRef clauses[] = {
     "accumulate", "average",   "batch",     "clip",   "data", "decay",
     "epochs",     "freeze",    "from",      "init",   "keep", "loss",
-    "metrics",    "models",    "optimizer", "precision", "rate", "step",
-    "stop",       "validate"};
+    "metrics",    "models",    "optimizer", "penalty", "precision", "rate",
+    "step",       "stop",      "validate"};
 
 ArrayRef<StringRef> halcyon::dsl::clauseNames() { return clauses; }
 
@@ -124,7 +124,8 @@ Stmt *Parser::parseClause() {
     return false;
   };
   bool good = true;
-  if ((word == "rate" || word == "decay") && peek().isWord("of")) {
+  static constexpr StringRef ofParts[] = {"rate", "decay", "from", "penalty"};
+  if (is_contained(ofParts, word) && peek().isWord("of")) {
     take();
     good = parsePaths(*clause) &&
            expect(Tok::Assign, "'='", "and the " + word.str() + " of this part") &&

@@ -56,6 +56,8 @@ const SettingFamily &halcyon::dsl::sources() {
         "a source of data",
         {{"images", {path("path")}},
          {"pairs", {path("images"), path("masks")}},
+         {"coco",
+          {path("images"), path("boxes"), {"most", Kind::Whole, 50.0, 1, 10000}}},
          {"mnist", {{"path", Kind::Path, StringRef()}}},
          {"cifar10", {path("path")}},
          {"cifar100", {path("path")}},
@@ -228,6 +230,10 @@ const SettingFamily &halcyon::dsl::metrics() {
        {"f1", {average}},
        {"confusion", {}},
        {"auc", {}},
+       {"average_precision",
+        {{"rule", Kind::Word, StringRef("coco"), 0, 0, 0,
+          {"coco", "coco50", "voc", "voc07"}}},
+        4},
        {"iou", {}},
        {"dice", {}}}};
   return family;

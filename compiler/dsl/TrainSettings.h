@@ -50,6 +50,7 @@ struct SettingParam {
 struct Setting {
   llvm::StringRef name;
   std::vector<SettingParam> params; ///< in positional order
+  unsigned tensors = 2; ///< of a metric: what stands before them
 };
 
 /// Settings that stand in the same place.

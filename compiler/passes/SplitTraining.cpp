@@ -68,6 +68,9 @@ public:
   void run();
   void makeLoss();
   void markInputs();
+  /// Leaves what step `which` of models in turn needs, and none of the others'
+  /// weights to change.
+  void takeTurn(DictionaryAttr turn, bool last);
 
 private:
   void makeInputs();
@@ -78,7 +81,10 @@ private:
 
   ModelOp model;
   bool step, marked;
+  void eraseUnused();
+
   llvm::StringSet<> frozen;
+  std::optional<llvm::StringSet<>> own; ///< weights of the turn, if it is one
   Value seed, number; ///< inputs of the step, once something is drawn
   int64_t drawn = 0;
 };
@@ -93,6 +99,11 @@ struct SplitTraining : halcyon::impl::SplitTrainingBase<SplitTraining> {
         models.push_back(model);
     for (ModelOp model : models) {
       OpBuilder builder(model);
+      if (auto train = model->getAttrOfType<DictionaryAttr>(kTrainAttr))
+        if (auto turns = train.getAs<ArrayAttr>("turns")) {
+          makeTurns(model, turns);
+          continue;
+        }
       for (StringRef name : {"step", "eval"}) {
         auto made = cast<ModelOp>(builder.clone(*model));
         made.setSymName(name);
@@ -111,8 +122,47 @@ struct SplitTraining : halcyon::impl::SplitTrainingBase<SplitTraining> {
       model.erase();
     }
   }
+
+  void makeTurns(ModelOp model, ArrayAttr turns) {
+    OpBuilder builder(model);
+    for (auto [index, name] : llvm::enumerate(stepNames(turns.size()))) {
+      auto made = cast<ModelOp>(builder.clone(*model));
+      made.setSymName(name);
+      Splitter splitter(made, /*training=*/true, /*marked=*/true);
+      splitter.takeTurn(cast<DictionaryAttr>(turns[index]),
+                        index + 1 == turns.size());
+      splitter.run();
+    }
+    model.setSymName("eval");
+    Splitter(model, /*training=*/false, /*marked=*/false).run();
+  }
 };
 } // namespace
+
+/// The turn's loss is the only one. What is measured is said by the last.
+void Splitter::takeTurn(DictionaryAttr turn, bool last) {
+  std::string loss = ("loss:" + turn.getAs<StringAttr>("name").getValue()).str();
+  Block &body = model.getBody().front();
+  for (auto output : llvm::make_early_inc_range(body.getOps<OutputOp>())) {
+    StringRef name = output.getName();
+    if (name == loss)
+      output.setName("loss");
+    else if (!last || name.starts_with("loss:"))
+      output.erase();
+  }
+  own.emplace();
+  for (auto name : turn.getAs<ArrayAttr>("weights").getAsRange<StringAttr>())
+    own->insert(name.getValue());
+  eraseUnused();
+}
+
+/// Norms that nothing reads would keep statistics all the same.
+void Splitter::eraseUnused() {
+  for (Operation &op :
+       llvm::make_early_inc_range(llvm::reverse(model.getBody().front())))
+    if (op.getNumResults() > 0 && op.use_empty())
+      op.erase();
+}
 
 /// The sum of the squares of all outputs, unless there is a loss.
 void Splitter::makeLoss() {
@@ -153,6 +203,7 @@ void Splitter::run() {
 
 /// Statistics are no parameters to be trained: the trainer's norms keep them.
 void Splitter::replaceNorms() {
+  DenseMap<Value, OutputOp> running; ///< what is kept of each, so far
   for (auto norm :
        llvm::make_early_inc_range(model.getBody().front().getOps<BatchNormOp>())) {
     OpBuilder builder(norm);
@@ -163,7 +214,8 @@ void Splitter::replaceNorms() {
         op->setAttr("cnn.running", builder.getUnitAttr());
     // A norm whose parameters are frozen stays as it is.
     auto name = [](Value value) { return value.getDefiningOp<WeightOp>().getName(); };
-    if (step && !frozen.contains(name(norm.getWeight()))) {
+    StringRef gamma = name(norm.getWeight());
+    if (step && !frozen.contains(gamma)) {
       Type vector = tensorOf(mean).clone(tensorOf(norm.getX()).getElementType());
       auto stats = BatchStatsOp::create(builder, loc, vector, vector, norm.getX());
       Value count = CountOp::create(
@@ -171,13 +223,21 @@ void Splitter::replaceNorms() {
           RankedTensorType::get({1}, tensorOf(norm.getX()).getElementType()),
           norm.getX());
       double part = norm.getMomentum().convertToDouble();
-      Value newMean = approach(builder, loc, mean, stats.getMean(), part, Value());
-      Value newVariance =
-          approach(builder, loc, variance, stats.getVariance(), part, count);
-      OpBuilder end = OpBuilder::atBlockEnd(&model.getBody().front());
-      for (auto [old, now] : {std::pair{mean, newMean}, {variance, newVariance}})
-        OutputOp::create(end, loc, now,
-                         end.getStringAttr("param:" + name(old)), nullptr);
+      // A norm that is called twice hears of both.
+      auto keep = [&](Value old, Value now, Value many) {
+        OutputOp &kept = running[old];
+        Value before = kept ? kept.getValue() : old;
+        Value after = approach(builder, loc, before, now, part, many);
+        if (kept)
+          kept.erase();
+        OpBuilder end = OpBuilder::atBlockEnd(&model.getBody().front());
+        kept = OutputOp::create(end, loc, after,
+                                end.getStringAttr("param:" + name(old)), nullptr);
+      };
+      if (!own || own->contains(gamma)) {
+        keep(mean, stats.getMean(), Value());
+        keep(variance, stats.getVariance(), count);
+      }
       mean = stats.getMean();
       variance = stats.getVariance();
     }
@@ -260,7 +320,8 @@ void Splitter::makeInputs() {
                                  builder.getStringAttr("param:" + weight.getName()),
                                  DictionaryAttr());
     if (marked && !weight->hasAttr("cnn.running") &&
-        !frozen.contains(weight.getName()))
+        !frozen.contains(weight.getName()) &&
+        (!own || own->contains(weight.getName())))
       input->setAttr(kWrtAttr, builder.getUnitAttr());
     weight.replaceAllUsesWith(input.getResult());
     weight.erase();

@@ -383,7 +383,11 @@ bool Driver::makeTrainer(const ProgramOptions &how) {
   };
   auto symbolOf = [](StringRef name) { return "halcyon_program_" + name.str(); };
   StringSet<> linked;
-  for (StringRef name : {"step", "eval"}) {
+  const json::Array *turns = plan.getArray("turns");
+  std::vector<std::string> steps = cnn::stepNames(turns ? turns->size() : 0),
+                           names = steps;
+  names.push_back("eval");
+  for (const std::string &name : names) {
     auto exec = module->lookupSymbol<exec::ProgramOp>(name);
     if (!exec)
       return fail("the training has no program '" + name + "'");
@@ -401,8 +405,9 @@ bool Driver::makeTrainer(const ProgramOptions &how) {
       return false;
   }
   std::string text = formatv("{0}", json::Value(json::Object(plan)));
-  if (!compile(*buildTrainerTable(&context, symbolOf("step"), symbolOf("eval"), text),
-               "trainer"))
+  for (std::string &name : steps)
+    name = symbolOf(name);
+  if (!compile(*buildTrainerTable(&context, steps, symbolOf("eval"), text), "trainer"))
     return false;
   std::string error =
       linkExecutable(objects.paths, target, how.output, MainProgram::Train);

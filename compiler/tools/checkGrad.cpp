@@ -55,6 +55,8 @@ static int checkGrad() {
   driver.train = hasTraining(modelOptions.model);
   if (!driver.findMachine() || !driver.parse())
     return 1;
+  if (driver.plan.get("turns"))
+    return !fail(modelOptions.model + " trains models in turn; check-grad takes one loss");
   driver.plan["lines"] = linesOf(*driver.module);
   driver.plan.erase("precision"); // gradients are compared in f64 or f32
   if (!driver.plan.get("inputs"))

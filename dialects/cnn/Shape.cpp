@@ -129,7 +129,7 @@ FailureOr<SmallVector<Value>> UpsampleOp::buildLayer(LayerContext &context) {
 }
 
 //===----------------------------------------------------------------------===//
-// dropout, random, in_training, pad
+// dropout, stop, random, in_training, pad
 //===----------------------------------------------------------------------===//
 
 LogicalResult DropoutOp::inferReturnTypes(MLIRContext *, std::optional<Location>,
@@ -157,6 +157,21 @@ FailureOr<SmallVector<Value>> DropoutOp::buildLayer(LayerContext &context) {
                         context.builder.getF64FloatAttr(p),
                         DroppedAttr::get(context.builder.getContext(),
                                          *symbolizeDropped(context.word("of"))))};
+}
+
+LogicalResult StopOp::inferReturnTypes(MLIRContext *, std::optional<Location>,
+                                       Adaptor adaptor,
+                                       SmallVectorImpl<Type> &types) {
+  auto x = tensorOf(adaptor.getX());
+  types.push_back(RankedTensorType::get(x.getShape(), x.getElementType()));
+  return success();
+}
+bool StopOp::movesDataOnly() { return true; }
+OpFoldResult StopOp::fold(FoldAdaptor) { return getX(); }
+LayerSignature StopOp::layerSignature() { return {{{"x", ParamKind::Tensor}}}; }
+FailureOr<SmallVector<Value>> StopOp::buildLayer(LayerContext &context) {
+  return SmallVector<Value>{
+      StopOp::create(context.builder, context.loc, context.tensor("x"))};
 }
 
 LogicalResult RandomOp::inferReturnTypes(MLIRContext *, std::optional<Location>,

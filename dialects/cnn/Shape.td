@@ -38,6 +38,12 @@ def Cnn_DropoutOp : Cnn_Layer<"dropout", ["movesDataOnly"]> {
   let hasFolder = 1;
 }
 
+def Cnn_StopOp : Cnn_Layer<"stop", ["movesDataOnly"], [Cnn_ReadsShapeOnly]> {
+  let summary = "The identity, through which no gradient goes";
+  let arguments = (ins AnyRankedTensor:$x);
+  let hasFolder = 1;
+}
+
 def Cnn_RandomOp : Cnn_Layer<"random", [], [Cnn_ReadsShapeOnly]> {
   let summary = "Numbers from [0, 1) drawn in each step of training; 1/2 otherwise";
   let description = [{`x` gives the shape.}];

@@ -21,9 +21,21 @@ namespace halcyon::cnn {
 ///           the rule
 ///   accumulate  i64: steps whose gradients are added up; left out where 1
 ///   precision   "bf16": layers compute on rounded copies of the weights
+///   turns   [{name, weights = [names]}]: steps that follow one another, each of
+///           the loss "loss:NAME" and of its weights alone
 ///
 /// The rest is the trainer's; docs/training.md lists it.
 constexpr llvm::StringLiteral kTrainAttr = "cnn.train";
+
+/// The programs of steps: "step", or "step1", "step2" ... of models in turn.
+inline std::vector<std::string> stepNames(size_t turns) {
+  if (turns == 0)
+    return {"step"};
+  std::vector<std::string> names;
+  for (size_t i = 1; i <= turns; ++i)
+    names.push_back("step" + std::to_string(i));
+  return names;
+}
 
 } // namespace halcyon::cnn
 

@@ -75,7 +75,7 @@ void Checker::fillWeights() {
 void Checker::fillInputs() {
   // Labels are below the least number of classes that any output has.
   int64_t classes = INT32_MAX;
-  const halcyon_program &step = *model.trainer.step;
+  const halcyon_program &step = *model.trainer.steps[0];
   for (uint32_t i = 0; i < step.num_outputs; ++i)
     if (step.outputs[i].rank > 1 && step.outputs[i].shape[0] == HALCYON_BATCH &&
         step.outputs[i].shape[1] > 1)

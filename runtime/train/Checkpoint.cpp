@@ -2,7 +2,8 @@
 //
 // `state.safetensors` holds all that a run needs to go on as if it had never
 // stopped: weights, slots, averages, and the place as a note. The other files
-// are weights alone, as `compile` takes them.
+// are weights alone, as `compile` takes them: of models that are trained in turn
+// one for each.
 //
 //===----------------------------------------------------------------------===//
 
@@ -11,11 +12,27 @@
 namespace halcyon::train {
 
 void Trainer::saveWeights(const std::string &name) {
-  std::map<std::string, const Tensor *> tensors;
   const Tensors *averaged = averagedWeights();
-  for (auto &[weight, tensor] : averaged ? *averaged : model.weights)
-    tensors[weight] = &tensor;
-  writeSafetensors(file(name), tensors);
+  std::map<std::string, std::map<std::string, const Tensor *>> files;
+  for (auto &[weight, tensor] : averaged ? *averaged : model.weights) {
+    std::string into = name, own = weight;
+    for (const std::string player : plan.value("models", Json::array()))
+      if (weight.starts_with(player + ".")) {
+        into = player + "-" + name;
+        own = weight.substr(player.size() + 1);
+      }
+    files[into][own] = &tensor;
+  }
+  for (auto &[path, tensors] : files)
+    writeSafetensors(file(path), tensors);
+}
+
+/// Where saveWeights writes, for people.
+std::string Trainer::weightFiles(const std::string &name) const {
+  std::string text;
+  for (const std::string player : plan.value("models", Json::array()))
+    text += (text.empty() ? "" : ", ") + file(player + "-" + name);
+  return text.empty() ? file(name) : text;
 }
 
 void Trainer::saveState() {

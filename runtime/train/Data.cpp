@@ -40,7 +40,7 @@ static std::string join(const std::string &folder, const std::string &name) {
   return folder.empty() || folder.back() == '/' ? folder + name : folder + "/" + name;
 }
 
-static Raw decode(const std::string &path, int channels) {
+Raw decodePicture(const std::string &path, int channels) {
   std::vector<uint8_t> file = readFile(path);
   cli::Picture picture;
   cli::Failure why;
@@ -91,7 +91,7 @@ public:
   int32_t label(size_t i) const override { return files[i].second; }
   std::string name(size_t i) const override { return files[i].first; }
   Raw read(size_t i) const override {
-    Raw raw = decode(files[i].first, channels);
+    Raw raw = decodePicture(files[i].first, channels);
     raw.label = files[i].second;
     return raw;
   }
@@ -124,7 +124,8 @@ public:
   size_t size() const override { return files.size(); }
   std::string name(size_t i) const override { return files[i].first; }
   Raw read(size_t i) const override {
-    Raw raw = decode(files[i].first, channels), mask = decode(files[i].second, 1);
+    Raw raw = decodePicture(files[i].first, channels),
+        mask = decodePicture(files[i].second, 1);
     if (mask.height != raw.height || mask.width != raw.width)
       throw Failure(files[i].second + ": the mask is " + std::to_string(mask.width) +
                     " x " + std::to_string(mask.height) + ", its picture " +
@@ -350,6 +351,8 @@ static std::unique_ptr<Dataset> openSource(const Json &call, const Wanted &wante
     return std::make_unique<Images>(text("path"), wanted.channels);
   if (source == "pairs")
     return std::make_unique<Pairs>(text("images"), text("masks"), wanted.channels);
+  if (source == "coco")
+    return openCoco(text("images"), text("boxes"), call.at("most"), wanted.channels);
   if (source == "mnist")
     return std::make_unique<Mnist>(text("path"), wanted.validation);
   if (source == "cifar10" || source == "cifar100")

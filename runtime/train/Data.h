@@ -17,6 +17,7 @@ struct Raw {
   std::vector<float> numbers;  ///< planar, where the data are no picture
   std::vector<float> target;   ///< of labels that are no class
   std::vector<int32_t> mask;
+  std::vector<Marked> boxes;
   int32_t label = 0;
 };
 
@@ -33,6 +34,14 @@ public:
   /// Names of the classes, where the data have some.
   std::vector<std::string> classes;
 };
+
+/// A file's picture, of so many channels.
+Raw decodePicture(const std::string &path, int channels);
+
+/// Pictures of a folder and the boxes that a file in COCO's form has for them; at
+/// most `most` of a picture.
+std::unique_ptr<Dataset> openCoco(const std::string &folder, const std::string &file,
+                                  size_t most, int channels);
 
 /// What a source needs to know of the model.
 struct Wanted {

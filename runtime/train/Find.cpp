@@ -30,7 +30,7 @@ void Trainer::findRate() {
     currentRate = leastRate * std::pow(mostRate / leastRate, i / double(rateSteps - 1));
     setScalars();
     Sums sums;
-    double loss = addLoss(model.step(*batch), batch->images, sums);
+    double loss = trainOn(*batch, sums);
     ++place.step;
     mean = smoothing * mean + (1 - smoothing) * loss;
     double smooth = mean / (1 - std::pow(smoothing, i + 1));
@@ -81,7 +81,8 @@ void Trainer::findBatch() {
     double fastest = INFINITY, first = now();
     for (int i = 0; i < 4 || now() - first < 0.2; ++i) {
       double begun = now();
-      model.step(*batch);
+      for (size_t turn = 0; turn < model.turns(); ++turn)
+        model.step(*batch, turn);
       fastest = std::min(fastest, now() - begun);
     }
     double perSecond = images / fastest;

@@ -231,7 +231,8 @@ void Loader::fill(Batch &batch, uint32_t place, uint32_t index,
     Sample sample;
     sample.label = raw.label;
     sample.mask = raw.mask;
-    if (preparer && !raw.bytes.empty() && raw.mask.empty()) {
+    sample.boxes = raw.boxes;
+    if (preparer && !raw.bytes.empty() && raw.mask.empty() && raw.boxes.empty()) {
       for (const DataInput &input : inputs)
         if (input.image.is_object()) {
           Tensor &tensor = batch.inputs.at(input.name);
@@ -253,6 +254,13 @@ void Loader::fill(Batch &batch, uint32_t place, uint32_t index,
       }
     }
     put(sample, raw, batch, place);
+    for (const DataInput &input : inputs)
+      if (input.name == "noise") {
+        Random random(options.seed, Random::Noise, epoch, index);
+        Tensor &tensor = batch.inputs.at(input.name);
+        for (size_t i = 0, at = place * input.size(); i < input.size(); ++i)
+          tensor.set(at + i, random.normal());
+      }
   } catch (const Failure &failure) {
     throw Failure(data->name(index) + ": " + failure.what());
   }
@@ -285,6 +293,17 @@ void Loader::put(const Sample &made, const Raw &raw, Batch &batch,
     // Not mixed, until it is.
     if (input.name == "label.share") {
       tensor.set(at, 1);
+      continue;
+    }
+    if (input.name == "noise")
+      continue;
+    if (input.name == "boxes" && input.shape.size() == 2 && raw.target.empty()) {
+      for (size_t i = 0; i < count; ++i)
+        tensor.set(at + i, i % 5 == 4 ? -1 : 0);
+      for (const Marked &box : sample.boxes) {
+        for (double value : {box.left, box.top, box.right, box.bottom, double(box.kind)})
+          tensor.set(at++, value);
+      }
       continue;
     }
     bool isLabel = input.name == "label" || input.name == "label.mixed";

@@ -221,6 +221,8 @@ std::unique_ptr<Metric> makeMetric(const Json &entry) {
     metric = std::make_unique<Mean>();
   else if (call == "accuracy")
     metric = std::make_unique<Accuracy>(entry);
+  else if (call == "average_precision")
+    metric = makePrecision(entry.at("rule"));
   else if (call == "auc")
     metric = std::make_unique<Auc>();
   else if (call == "precision")
@@ -240,6 +242,7 @@ std::unique_ptr<Metric> makeMetric(const Json &entry) {
   metric->name = entry.at("name");
   metric->value = entry.at("value");
   metric->right = entry.value("right", "");
+  metric->more = entry.value("more", metric->more);
   return metric;
 }
 

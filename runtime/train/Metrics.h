@@ -13,14 +13,23 @@ public:
   virtual ~Metric() = default;
   /// Takes the first `images` of a batch: what the model says, what is right.
   virtual void add(const Tensor &value, const Tensor *right, uint32_t images) = 0;
+  /// Where the model says it in several tensors.
+  virtual void addAll(const std::vector<const Tensor *> &values, const Tensor *right,
+                      uint32_t images) {
+    add(*values.front(), right, images);
+  }
   virtual double result() const = 0;
   virtual void clear() = 0;
   /// How many of each class (rows) were taken for which (columns), if counted.
   virtual Json table() const { return nullptr; }
 
   std::string name, value, right; ///< of the metric, of its two tensors
+  std::vector<std::string> more;  ///< of what the model says, behind `value`
   bool larger = true;             ///< is better
 };
+
+/// Mean average precision, by COCO's or VOC's rule (Detection.cpp).
+std::unique_ptr<Metric> makePrecision(const std::string &rule);
 
 /// From an entry of the plan's `metrics`.
 std::unique_ptr<Metric> makeMetric(const Json &entry);

@@ -45,7 +45,11 @@ static bool isScalar(const std::string &name) {
 
 Model::Model(const halcyon_trainer &trainer, const Json &plan, uint32_t threads)
     : trainer(trainer) {
-  for (const halcyon_program *program : {trainer.step, trainer.eval})
+  std::vector<const halcyon_program *> steps(trainer.steps,
+                                             trainer.steps + trainer.num_steps),
+      programs = steps;
+  programs.push_back(trainer.eval);
+  for (const halcyon_program *program : programs)
     for (uint32_t i = 0; i < program->num_inputs; ++i) {
       const halcyon_port &port = program->inputs[i];
       std::string name = nameOf(*program, port);
@@ -70,18 +74,22 @@ Model::Model(const halcyon_trainer &trainer, const Json &plan, uint32_t threads)
           inputs.push_back(std::move(input));
       }
     }
-  for (uint32_t i = 0; i < trainer.step->num_outputs; ++i) {
-    std::string name = nameOf(*trainer.step, trainer.step->outputs[i]);
-    if (strip(name, "param:"))
-      changed.insert(name);
-  }
-  open(stepper, trainer.step, threads);
+  for (const halcyon_program *step : steps)
+    for (uint32_t i = 0; i < step->num_outputs; ++i) {
+      std::string name = nameOf(*step, step->outputs[i]);
+      if (strip(name, "param:"))
+        changed.insert(name);
+    }
+  steppers.resize(steps.size());
+  for (size_t i = 0; i < steps.size(); ++i)
+    open(steppers[i], steps[i], threads);
   open(evaluator, trainer.eval, threads);
   evaluated = &weights;
 }
 
 Model::~Model() {
-  halcyon_session_destroy(stepper.session);
+  for (Side &stepper : steppers)
+    halcyon_session_destroy(stepper.session);
   halcyon_session_destroy(evaluator.session);
 }
 
@@ -156,7 +164,9 @@ const Tensors &Model::run(Side &side, const Batch &batch) {
   return side.outputs;
 }
 
-const Tensors &Model::step(const Batch &batch) { return run(stepper, batch); }
+const Tensors &Model::step(const Batch &batch, size_t turn) {
+  return run(steppers[turn], batch);
+}
 
 const Tensors &Model::evaluate(const Batch &batch, const Tensors *others) {
   const Tensors *wanted = others ? others : &weights;
@@ -172,7 +182,10 @@ static uint64_t arenaBytes(const halcyon_program &program, uint32_t images) {
 }
 
 uint64_t Model::stepBytes(uint32_t images) const {
-  return arenaBytes(*trainer.step, images);
+  uint64_t sum = 0;
+  for (const Side &stepper : steppers)
+    sum += arenaBytes(*stepper.program, images);
+  return sum;
 }
 
 uint64_t Model::bytes(uint32_t images) const {
@@ -183,14 +196,21 @@ uint64_t Model::bytes(uint32_t images) const {
   return sum;
 }
 
+void Model::startProfile() {
+  for (Side &stepper : steppers)
+    halcyon_session_set_profiling(stepper.session, 1);
+}
+
 void Model::printProfile() const {
-  std::vector<halcyon_call_profile> calls(halcyon_session_num_calls(stepper.session));
+  std::vector<halcyon_call_profile> calls;
   double total = 0;
-  for (uint32_t i = 0; i < calls.size(); ++i) {
-    halcyon_session_profile(stepper.session, i, &calls[i]);
-    if (calls[i].runs)
-      total += calls[i].total_ms /= double(calls[i].runs);
-  }
+  for (const Side &stepper : steppers)
+    for (uint32_t i = 0; i < halcyon_session_num_calls(stepper.session); ++i) {
+      halcyon_call_profile &call = calls.emplace_back();
+      halcyon_session_profile(stepper.session, i, &call);
+      if (call.runs)
+        total += call.total_ms /= double(call.runs);
+    }
   std::sort(calls.begin(), calls.end(), [](const auto &a, const auto &b) {
     return a.total_ms > b.total_ms;
   });

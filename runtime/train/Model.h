@@ -29,19 +29,22 @@ public:
   /// Which of the weights the step changes.
   bool changes(const std::string &weight) const { return changed.contains(weight); }
 
-  /// One step on a batch. `outputs` holds the loss and what metrics need.
-  const Tensors &step(const Batch &batch);
+  /// Steps that follow one another on a batch: more than one where models are
+  /// trained in turn.
+  size_t turns() const { return steppers.size(); }
+  /// One of them. What it gives holds the loss, and the last what metrics need.
+  const Tensors &step(const Batch &batch, size_t turn = 0);
   /// The same without a change, with other weights if some are given.
   const Tensors &evaluate(const Batch &batch, const Tensors *others = nullptr);
 
-  /// Bytes that a step with so many images needs beside weights and slots.
+  /// Bytes that a whole step with so many images needs beside weights and slots.
   uint64_t stepBytes(uint32_t images) const;
   /// Of both programs, with weights and slots.
   uint64_t bytes(uint32_t images) const;
   /// Times the step's kernels from here on; then prints them, the slowest first.
-  void startProfile() { halcyon_session_set_profiling(stepper.session, 1); }
+  void startProfile();
   void printProfile() const;
-  uint32_t threads() const { return halcyon_session_threads(stepper.session); }
+  uint32_t threads() const { return halcyon_session_threads(evaluator.session); }
 
 private:
   struct Side {
@@ -55,7 +58,8 @@ private:
   void bindState(Side &side, const Tensors &from);
   const Tensors &run(Side &side, const Batch &batch);
 
-  Side stepper, evaluator;
+  std::vector<Side> steppers;
+  Side evaluator;
   const Tensors *evaluated = nullptr;
   std::set<std::string> changed;
 };

@@ -4,8 +4,38 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 namespace halcyon::train {
+
+//===----------------------------------------------------------------------===//
+// Boxes
+//===----------------------------------------------------------------------===//
+
+/// An object of which less is left in the picture is none any more.
+static constexpr double leastLeft = 0.25;
+
+/// Shifts and scales boxes, and cuts them to the picture's new size.
+static void moveBoxes(std::vector<Marked> &boxes, double left, double top,
+                      double scaleX, double scaleY, int height, int width) {
+  for (Marked &box : boxes) {
+    box.left = (box.left - left) * scaleX;
+    box.right = (box.right - left) * scaleX;
+    box.top = (box.top - top) * scaleY;
+    box.bottom = (box.bottom - top) * scaleY;
+  }
+  std::erase_if(boxes, [&](Marked &box) {
+    auto area = [&] {
+      return std::max(box.right - box.left, 0.0) * std::max(box.bottom - box.top, 0.0);
+    };
+    double before = area();
+    box.left = std::max(box.left, 0.0);
+    box.top = std::max(box.top, 0.0);
+    box.right = std::min(box.right, double(width));
+    box.bottom = std::min(box.bottom, double(height));
+    return area() <= leastLeft * before;
+  });
+}
 
 //===----------------------------------------------------------------------===//
 // Scaling
@@ -87,6 +117,8 @@ void resample(Sample &sample, Box box, int height, int width) {
                         nearest(box.x, box.width, x, width, from.width)];
     sample.mask = std::move(mask);
   }
+  moveBoxes(sample.boxes, box.x, box.y, width / box.width, height / box.height, height,
+            width);
   sample.picture = std::move(to);
 }
 
@@ -109,6 +141,7 @@ void cut(Sample &sample, int top, int left, int height, int width, float fill) {
       std::copy_n(sample.mask.data() + size_t(y + top) * from.width + first + left,
                   last - first, mask.data() + size_t(y) * width + first);
   }
+  moveBoxes(sample.boxes, left, top, 1, 1, height, width);
   sample.picture = std::move(to);
   sample.mask = std::move(mask);
 }
@@ -121,6 +154,8 @@ void flipHorizontally(Sample &sample) {
   for (size_t at = 0; at < sample.mask.size(); at += size_t(p.width))
     std::reverse(sample.mask.begin() + long(at),
                  sample.mask.begin() + long(at) + p.width);
+  for (Marked &box : sample.boxes)
+    std::tie(box.left, box.right) = std::pair(p.width - box.right, p.width - box.left);
 }
 
 void flipVertically(Sample &sample) {
@@ -133,16 +168,32 @@ void flipVertically(Sample &sample) {
     std::swap_ranges(sample.mask.begin() + long(y) * p.width,
                      sample.mask.begin() + long(y + 1) * p.width,
                      sample.mask.begin() + long(p.height - 1 - y) * p.width);
+  for (Marked &box : sample.boxes)
+    std::tie(box.top, box.bottom) = std::pair(p.height - box.bottom, p.height - box.top);
 }
 
 void warp(Sample &sample, const Field &from, float fill) {
   const Picture &p = sample.picture;
   Picture to(p.channels, p.height, p.width, fill);
   std::vector<int32_t> mask(sample.mask.size());
+  // A box goes around all pixels that come from it, whatever the field.
+  std::vector<Marked> around = sample.boxes;
+  for (Marked &box : around)
+    box.left = box.top = INFINITY, box.right = box.bottom = -INFINITY;
   for (int y = 0; y < p.height; ++y)
     for (int x = 0; x < p.width; ++x) {
       double sy = y, sx = x;
       from(sy, sx);
+      for (size_t i = 0; i < around.size(); ++i) {
+        const Marked &box = sample.boxes[i];
+        double py = sy + 0.5, px = sx + 0.5;
+        if (px < box.left || px >= box.right || py < box.top || py >= box.bottom)
+          continue;
+        around[i].left = std::min(around[i].left, double(x));
+        around[i].right = std::max(around[i].right, x + 1.0);
+        around[i].top = std::min(around[i].top, double(y));
+        around[i].bottom = std::max(around[i].bottom, y + 1.0);
+      }
       if (!(sy > -1 && sx > -1 && sy < p.height && sx < p.width))
         continue;
       int y0 = int(std::floor(sy)), x0 = int(std::floor(sx));
@@ -161,6 +212,8 @@ void warp(Sample &sample, const Field &from, float fill) {
       if (!mask.empty() && ny >= 0 && nx >= 0 && ny < p.height && nx < p.width)
         mask[size_t(y) * p.width + x] = sample.mask[size_t(ny) * p.width + nx];
     }
+  std::erase_if(around, [](const Marked &box) { return box.right < box.left; });
+  sample.boxes = std::move(around);
   sample.picture = std::move(to);
   sample.mask = std::move(mask);
 }

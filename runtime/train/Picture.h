@@ -1,7 +1,7 @@
 //===- Picture.h - Pictures, and what moves their pixels ------------------===//
 //
 // Values are 0 to 1 for a decoded picture. A mask goes wherever the pixels go;
-// its values are classes, so that it is never interpolated.
+// its values are classes, so that it is never interpolated. So do boxes.
 //
 //===----------------------------------------------------------------------===//
 
@@ -32,10 +32,17 @@ struct Picture {
   }
 };
 
+/// An object in a picture: its borders in pixels, and what it is.
+struct Marked {
+  double left, top, right, bottom;
+  int32_t kind;
+};
+
 /// One element of the data.
 struct Sample {
   Picture picture;
   int32_t label = 0;
+  std::vector<Marked> boxes;
   std::vector<int32_t> mask; ///< of the picture's size; empty where none is
   /// How the picture became numbers was said by an augmentation.
   bool normalized = false;

@@ -116,11 +116,11 @@ Json Trainer::worstOf(Loader &images) {
   images.begin(0);
   while (Batch *batch = images.next()) {
     const Tensors &outputs = model.evaluate(*batch, averagedWeights());
-    const Tensor &loss = outputs.at("loss");
-    auto value = outputs.find(classes->value);
-    if (loss.size() < batch->images || value == outputs.end() ||
-        value->second.shape.size() != 2)
+    auto lost = outputs.find("loss"), value = outputs.find(classes->value);
+    if (lost == outputs.end() || lost->second.size() < batch->images ||
+        value == outputs.end() || value->second.shape.size() != 2)
       return Json::array();
+    const Tensor &loss = lost->second;
     const Tensor &right = batch->inputs.at(classes->right);
     for (uint32_t n = 0; n < batch->images; ++n) {
       int64_t of = value->second.shape[1];

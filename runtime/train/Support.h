@@ -42,7 +42,7 @@ double now();
 class Random {
 public:
   /// What numbers are for, so that no two uses share any.
-  enum Stream : uint64_t { Shuffle = 1, Augment, Initialize, Mix, Split };
+  enum Stream : uint64_t { Shuffle = 1, Augment, Initialize, Mix, Split, Noise };
 
   Random(uint64_t seed, Stream stream, uint64_t item, uint64_t part = 0);
 

@@ -20,6 +20,8 @@ Trainer::Trainer(const halcyon_trainer &trainer, const TrainerOptions &how)
       epochs(uint64_t(how.epochs ? how.epochs : plan.at("epochs").get<int64_t>())) {
   for (const Json &entry : plan.value("metrics", Json::array()))
     metrics.push_back(makeMetric(entry));
+  for (const Json &turn : plan.value("turns", Json::array()))
+    turnNames.push_back(turn.at("name"));
   openData();
   rate = std::make_unique<Rate>(plan.at("rate"), loader->batches(),
                                 loader->batches() * epochs);
@@ -87,21 +89,32 @@ void Trainer::startWeights() {
       from = plan["from"].at("path");
     except = plan["from"].at("except").get<std::set<std::string>>();
   }
+  auto take = [&](const TensorFile &file, const std::string &path,
+                  const std::string &name, Tensor &tensor, const std::string &hint) {
+    auto found = file.tensors.find(name);
+    if (found == file.tensors.end())
+      throw Failure(path + ": there is no weight '" + name + "'" + hint);
+    if (found->second.shape != tensor.shape)
+      throw Failure(path + ": '" + name + "' has another shape than the model's");
+    for (size_t i = 0, count = tensor.size(); i < count; ++i)
+      tensor.set(i, found->second.at(i));
+  };
+  for (const Json &part : plan.value("from_parts", Json::array())) {
+    std::string path = part.at("path"), prefix = part.at("part");
+    TensorFile file = readSafetensors(path);
+    for (const std::string name : part.at("weights")) {
+      std::string whole = prefix + "." + name;
+      take(file, path, name, model.weights.at(whole), "");
+      except.insert(whole);
+    }
+  }
   if (from.empty())
     return;
   TensorFile file = readSafetensors(from);
-  for (auto &[name, tensor] : model.weights) {
-    if (except.contains(name))
-      continue;
-    auto found = file.tensors.find(name);
-    if (found == file.tensors.end())
-      throw Failure(from + ": there is no weight '" + name + "'; write 'from ... except " +
-                    name + "' to begin it anew");
-    if (found->second.shape != tensor.shape)
-      throw Failure(from + ": '" + name + "' has another shape than the model's");
-    for (size_t i = 0, count = tensor.size(); i < count; ++i)
-      tensor.set(i, found->second.at(i));
-  }
+  for (auto &[name, tensor] : model.weights)
+    if (!except.contains(name))
+      take(file, from, name, tensor,
+           "; write 'from ... except " + name + "' to begin it anew");
 }
 
 //===----------------------------------------------------------------------===//
@@ -114,8 +127,10 @@ void Trainer::setScalars() {
   scalars["train.rate"] = currentRate;
   scalars["train.step"] = double(place.step + 1);
   scalars["train.seed"] = double(options.seed & 0x7fffffff);
-  const Json thaw = plan.value("thaw", Json::object());
-  for (auto &[name, how] : plan.value("rates", Json::object()).items()) {
+  // Named: a range-based for does not keep what items() is called on.
+  const Json thaw = plan.value("thaw", Json::object()),
+             rates = plan.value("rates", Json::object());
+  for (auto &[name, how] : rates.items()) {
     double own = how.at("scale").get<double>() * currentRate +
                  how.at("offset").get<double>();
     if (place.epoch + 1 < thaw.value(name, uint64_t(0)))
@@ -124,29 +139,73 @@ void Trainer::setScalars() {
   }
 }
 
-/// Adds the batch's mean loss; returns it.
-double Trainer::addLoss(const Tensors &outputs, uint32_t images, Sums &sums) {
-  auto found = outputs.find("loss");
+/// The batch's mean loss.
+static double meanOf(const Tensors &outputs, const std::string &name, uint32_t images) {
+  auto found = outputs.find(name);
   if (found == outputs.end())
-    throw Failure("the program computes no loss");
+    throw Failure("the program computes no '" + name + "'");
   const Tensor &loss = found->second;
   size_t count = std::min<size_t>(loss.size(), images);
   double sum = 0;
   for (size_t i = 0; i < count; ++i)
     sum += loss.at(i);
-  double mean = sum / double(std::max<size_t>(count, 1));
-  sums.loss += mean * images;
-  sums.images += images;
-  return mean;
+  return sum / double(std::max<size_t>(count, 1));
+}
+
+/// The step of each turn. Gives the loss, of several models the sum of theirs.
+double Trainer::trainOn(const Batch &batch, Sums &sums, Json *line) {
+  double loss = 0;
+  for (size_t turn = 0; turn < model.turns(); ++turn) {
+    const Tensors &outputs = model.step(batch, turn);
+    double own = meanOf(outputs, "loss", batch.images);
+    loss += own;
+    std::string name = turnNames.empty() ? "" : turnNames[turn];
+    if (!name.empty())
+      sums.turns["loss " + name] += own * batch.images;
+    if (line && !name.empty())
+      (*line)["loss " + name] = own;
+    if (auto norm = outputs.find("train.norm"); line && norm != outputs.end())
+      (*line)[name.empty() ? "norm" : "norm " + name] = norm->second.at(0);
+    if (!std::isfinite(own))
+      break;
+    if (line && turn + 1 == model.turns())
+      addMetrics(outputs, batch);
+  }
+  sums.loss += loss * batch.images;
+  sums.images += batch.images;
+  return loss;
+}
+
+double Trainer::evaluateOn(const Batch &batch, Sums &sums) {
+  const Tensors &outputs = model.evaluate(batch, averagedWeights());
+  double loss = 0;
+  for (const std::string &turn : turnNames) {
+    double own = meanOf(outputs, "loss:" + turn, batch.images);
+    sums.turns["loss " + turn] += own * batch.images;
+    loss += own;
+  }
+  if (turnNames.empty())
+    loss = meanOf(outputs, "loss", batch.images);
+  sums.loss += loss * batch.images;
+  sums.images += batch.images;
+  addMetrics(outputs, batch);
+  return loss;
 }
 
 void Trainer::addMetrics(const Tensors &outputs, const Batch &batch) {
   for (auto &metric : metrics) {
-    auto value = outputs.find(metric->value);
+    std::vector<const Tensor *> values;
+    auto take = [&](const std::string &name) {
+      if (auto value = outputs.find(name); value != outputs.end())
+        values.push_back(&value->second);
+    };
+    take(metric->value);
+    for (const std::string &name : metric->more)
+      take(name);
     auto right = batch.inputs.find(metric->right);
-    if (value != outputs.end())
-      metric->add(value->second, right == batch.inputs.end() ? nullptr : &right->second,
-                  batch.images);
+    if (values.size() == 1 + metric->more.size())
+      metric->addAll(values, right == batch.inputs.end() ? nullptr : &right->second,
+                     batch.images);
   }
 }
 
@@ -176,15 +235,14 @@ const Tensors *Trainer::averagedWeights() const {
 void Trainer::takeStep(Batch &batch, Sums &sums) {
   currentRate = rate->at(place.step);
   setScalars();
-  const Tensors &outputs = model.step(batch);
-  double loss = addLoss(outputs, batch.images, sums);
+  Json line = {{"step", place.step + 1}, {"rate", currentRate}};
+  double loss = line["loss"] = trainOn(batch, sums, &line);
   if (!std::isfinite(loss))
     throw Failure("epoch " + std::to_string(place.epoch + 1) + ", step " +
                   std::to_string(place.step + 1) + ": the loss is " +
                   (std::isnan(loss) ? "NaN" : "infinite") + " at a rate of " +
                   std::to_string(currentRate) + "; the state before is in " +
                   file("state.safetensors"));
-  addMetrics(outputs, batch);
   ++place.step;
   ++place.batch;
   if (place.batch == loader->batches()) {
@@ -192,9 +250,6 @@ void Trainer::takeStep(Batch &batch, Sums &sums) {
     ++place.epoch;
   }
   average();
-  Json line = {{"step", place.step}, {"loss", loss}, {"rate", currentRate}};
-  if (auto norm = outputs.find("train.norm"); norm != outputs.end())
-    line["norm"] = norm->second.at(0);
   log->entry(line);
 }
 
@@ -204,6 +259,8 @@ Standing Trainer::standing(const Sums &sums) const {
   result.batches = loader->batches();
   result.loss = sums.meanLoss();
   result.rate = currentRate;
+  for (auto &[name, sum] : sums.turns)
+    result.metrics.push_back({name, sums.images ? sum / sums.images : 0});
   for (auto &metric : metrics)
     result.metrics.push_back({metric->name, metric->result()});
   result.imagesPerSecond = speed;
@@ -215,22 +272,20 @@ Standing Trainer::validate() {
     metric->clear();
   Sums sums;
   validationLoader->begin(0);
-  while (Batch *batch = validationLoader->next()) {
-    const Tensors &outputs = model.evaluate(*batch, averagedWeights());
-    addLoss(outputs, batch->images, sums);
-    addMetrics(outputs, *batch);
-  }
+  while (Batch *batch = validationLoader->next())
+    evaluateOn(*batch, sums);
   return standing(sums);
 }
 
 double Trainer::metricOf(const std::string &name, const Standing &standing,
                          bool &larger) const {
   larger = false;
-  for (size_t i = 0; i < metrics.size(); ++i)
-    if (metrics[i]->name == name) {
-      larger = metrics[i]->larger;
-      return standing.metrics[i].second;
-    }
+  for (auto &metric : metrics)
+    if (metric->name == name)
+      larger = metric->larger;
+  for (auto &[known, value] : standing.metrics)
+    if (known == name)
+      return value;
   return standing.loss;
 }
 
@@ -364,8 +419,8 @@ bool Trainer::run() {
   }
   saveWeights("last.safetensors");
   reviewPictures();
-  log->say("weights are in " + file("last.safetensors") +
-           (place.anyKept ? " and " + file("best.safetensors") : ""));
+  log->say("weights are in " + weightFiles("last.safetensors") +
+           (place.anyKept ? " and " + weightFiles("best.safetensors") : ""));
   return true;
 }
 

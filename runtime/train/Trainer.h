@@ -49,6 +49,7 @@ private:
   /// Sums over the batches of an epoch.
   struct Sums {
     double loss = 0, images = 0;
+    std::map<std::string, double> turns; ///< losses of models in turn
     double meanLoss() const { return images ? loss / images : 0; }
   };
 
@@ -57,7 +58,8 @@ private:
   void startWeights();
   void setScalars();
   void takeStep(Batch &batch, Sums &sums);
-  double addLoss(const Tensors &outputs, uint32_t images, Sums &sums);
+  double trainOn(const Batch &batch, Sums &sums, Json *line = nullptr);
+  double evaluateOn(const Batch &batch, Sums &sums);
   void addMetrics(const Tensors &outputs, const Batch &batch);
   void average();
   const Tensors *averagedWeights() const;
@@ -69,6 +71,7 @@ private:
   // Files (Checkpoint.cpp).
   void saveState();
   void saveWeights(const std::string &name);
+  std::string weightFiles(const std::string &name) const;
   void loadState();
   std::string file(const std::string &name) const { return options.folder + "/" + name; }
 
@@ -88,6 +91,7 @@ private:
   Tensors averages, previous; ///< previous: weights of the epoch before
   uint32_t batchSize;
   uint64_t epochs;
+  std::vector<std::string> turnNames; ///< of models in turn
   Place place;
   double started = 0, lastSaved = 0, currentRate = 0, speed = 0;
 };

@@ -94,10 +94,87 @@ def operations(grid):
         at_label(x[:, :, 0, 0], y)[:, None] + 0.5 * y[:, None]], [PICK])
 
 
+# Whole numbers as boxes: left, top, width and height, and a class, now and then none.
+BOXES = ("op as_boxes(y)[n, m, k in 0..4] = if k == 4 { y[n, m, 4] % 4 - 1 } else if k < 2 { y[n, m, k] }"
+         " else { y[n, m, k - 2] + y[n, m, k] + 5 }")
+FEATURES = "block features(x) { return square(x), x -> maxpool(2) }"
+
+
+def as_boxes(y):
+    y = y.astype(np.float64)
+    return np.concatenate([y[..., :2], y[..., :2] + y[..., 2:4] + 5, y[..., 4:] % 4 - 1], 2)
+
+
+def overlaps(a, b):
+    """Intersection over union of all boxes of two lists."""
+    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:4], b[None, :, 2:4])
+    both = (high - low).clip(0).prod(2)
+    size = [(c[:, 2:4] - c[:, :2]).prod(1) for c in (a, b)]
+    return both / (size[0][:, None] + size[1] - both)
+
+
+def binary(x, target):
+    return (1 - target) * x + np.log1p(np.exp(-abs(x))) + np.maximum(-x, 0)
+
+
+def yolo_loss(map, boxes, anchors, stride, ignore=0.5):
+    """Of one picture and one map: channels, rows, columns."""
+    parts = len(map) // len(anchors)
+    x = map.reshape(len(anchors), parts, *map.shape[1:])
+    rows, columns = np.mgrid[:map.shape[1], :map.shape[2]]
+    real = boxes[boxes[:, 4] >= 0]
+    shapes = np.array([(0, 0, *a) for a in anchors], float)
+    total, target = 0, np.full(x[:, 0].shape, -1)
+    for m, (left, top, right, bottom, _) in enumerate(real):
+        a = overlaps(np.array([[0, 0, right - left, bottom - top]]), shapes)[0].argmax()
+        target[a, int((top + bottom) / 2 / stride), int((left + right) / 2 / stride)] = m
+    for a, (width, height) in enumerate(anchors):
+        middle = np.stack([(sigmoid(x[a, 0]) + columns) * stride, (sigmoid(x[a, 1]) + rows) * stride])
+        size = np.stack([np.exp(x[a, 2]) * width, np.exp(x[a, 3]) * height])
+        found = np.concatenate([middle - size / 2, middle + size / 2]).reshape(4, -1).T
+        most = overlaps(found, real).max(1, initial=0).reshape(rows.shape)
+        for i in np.ndindex(rows.shape):
+            values, m = x[(a, slice(None), *i)], target[(a, *i)]
+            if m < 0:
+                total += binary(values[4], 0) * (most[i] < ignore)
+                continue
+            left, top, right, bottom, kind = real[m]
+            total += binary(values[4], 1) + binary(values[5:], np.arange(parts - 5) == kind).sum()
+            total += 5 * ((sigmoid(values[0]) - (left + right) / 2 / stride + i[1]) ** 2
+                          + (sigmoid(values[1]) - (top + bottom) / 2 / stride + i[0]) ** 2
+                          + (values[2] - np.log((right - left) / width)) ** 2
+                          + (values[3] - np.log((bottom - top) / height)) ** 2)
+    return total / max(len(real), 1)
+
+
+def ssd_loss(deltas, scores, anchors, boxes, threshold=0.5, negatives=3):
+    """Of one picture; anchors in rows."""
+    real = boxes[boxes[:, 4] >= 0]
+    owner = np.full(len(anchors), -1)
+    if len(real):
+        shared = overlaps(anchors, real)
+        owner = np.where(shared.max(1) >= threshold, shared.argmax(1), -1)
+        for m in range(len(real)):
+            owner[shared[:, m].argmax()] = m
+    found = owner >= 0
+    label = np.where(found, real[owner, 4] + 1, 0).astype(int) if len(real) else np.zeros(len(anchors), int)
+    entropy = -log_softmax(scores.astype(np.float64))[np.arange(len(anchors)), label]
+    wrong = np.sort(entropy[~found])[::-1][:negatives * found.sum()]
+    total = entropy[found].sum() + wrong.sum()
+    if found.any():
+        box, own = real[owner[found]], anchors[found]
+        size = own[:, 2:] - own[:, :2]
+        wanted = np.concatenate([((box[:, :2] + box[:, 2:4]) - (own[:, :2] + own[:, 2:])) / 2 / size,
+                                 np.log((box[:, 2:4] - box[:, :2]) / size)], 1)
+        d = abs(deltas[found] - wanted)
+        total += np.where(d < 1, 0.5 * d * d, d - 0.5).sum()
+    return total / max(found.sum(), 1)
+
+
 def losses(grid):
-    def add(name, body, shapes, reference):
+    def add(name, body, shapes, reference, prelude=()):
         grid.add(name, body, shapes, lambda g, *inputs: Value(
-            g, "", np.asarray(reference(*(x.array for x in inputs)), np.float32)))
+            g, "", np.asarray(reference(*(x.array for x in inputs)), np.float32)), prelude=list(prelude))
 
     classes, pixels = [(10, 1, 1), Whole(10)], [(5, 7, 9), Whole(5, 7, 9)]
     one, maps = [(1, 7, 9), Whole(2, 7, 9)], [(5, 7, 9), (5, 7, 9)]
@@ -116,6 +193,56 @@ def losses(grid):
             lambda x, y, f=function: f(x[:, :, 0, 0], y)[:, None])
         add("loss_entropy_map", f"return cross_entropy(x, y{', ' if arguments else ''}{arguments})", pixels,
             lambda x, y, f=function: image_mean(f(x, y)))
+    for name, function, shapes in (("loss_entropy", "cross_entropy(x -> flatten, y", classes),
+                                   ("loss_entropy_map", "cross_entropy(x, y", pixels)):
+        count = 10 if shapes is classes else 5
+        given = np.linspace(0.5, 2, count)
+
+        def weighed(x, y, count=count, given=given):
+            x = x[:, :, 0, 0] if y.ndim == 1 else x
+            own = given[y] * (y != 2)
+            return image_mean(own * entropy(x, y)) / own.mean()
+
+        text = ", ".join(f"{value:.6f}" for value in given)
+        add(name, f"return {function}, ignore=2, weights=[{text}])", shapes, weighed)
+    vectors = [(12, 1, 1)] * 3
+
+    def flat(*tensors):
+        return [x[:, :, 0, 0] for x in tensors]
+
+    def distance(x, y):
+        return np.sqrt(((x - y + 1e-6) ** 2).sum(1, keepdims=True))
+
+    def triplet(*tensors):
+        x, y, z = flat(*tensors)
+        return np.maximum(distance(x, y) - distance(x, z) + 1, 0)
+
+    def contrastive(x, y, same):
+        d, same = distance(*flat(x, y)), same[:, None]
+        return same * d ** 2 + (1 - same) * np.maximum(6 - d, 0) ** 2
+
+    def cosine(x, y):
+        x, y = flat(x, y)
+        return ((x * y).sum(1) / np.linalg.norm(x, axis=1) / np.linalg.norm(y, axis=1))[:, None]
+
+    add("loss_triplet", "return triplet(x -> flatten, y -> flatten, z -> flatten)", vectors, triplet)
+    add("loss_contrastive", "return contrastive(x -> flatten, y -> flatten, z, margin=6)", [*vectors[:2], Whole(2)],
+        contrastive)
+    add("loss_cosine", "return cosine_similarity(x -> flatten, y -> flatten)", vectors[:2], cosine)
+    add("loss_perceptual", "return perceptual(x, y, features)", [(5, 8, 6)] * 2, lambda x, y: (
+        image_mean((x * x - y * y) ** 2)
+        + image_mean((x.reshape(-1, 5, 4, 2, 3, 2).max((3, 5)) - y.reshape(-1, 5, 4, 2, 3, 2).max((3, 5))) ** 2)), [FEATURES])
+    objects = Whole(19, 4, 5)
+    add("loss_yolo", "return yolo_loss([x], [[(8, 8), (14, 12)]], [8], as_boxes(y))", [(16, 6, 6), objects],
+        lambda x, y: np.array([[yolo_loss(map, boxes, ((8, 8), (14, 12)), 8)] for map, boxes in zip(
+            x.astype(np.float64), as_boxes(y))]), [BOXES])
+    middles = np.array([(x * 8 + 4, y * 8 + 4) for y in range(4) for x in range(4) for _ in range(2)])
+    reach = np.array([5, 9] * 16)[:, None]
+    anchors = np.concatenate([middles - reach, middles + reach], 1)
+    add("loss_ssd", "return ssd_loss(box_rows(x, 4), box_rows(y, 4), anchor_boxes(x, [(10, 10), (18, 18)], 8), as_boxes(z))",
+        [(8, 4, 4), (8, 4, 4), objects], lambda x, y, z: np.array([[ssd_loss(
+            np.moveaxis(d, 0, 2).reshape(-1, 4), np.moveaxis(s, 0, 2).reshape(-1, 4), anchors, boxes)]
+            for d, s, boxes in zip(x, y, as_boxes(z))]), [BOXES])
     add("loss_focal", "return focal(x -> flatten, y)", classes, lambda x, y: focal(x[:, :, 0, 0], y)[:, None])
     add("loss_focal_map", "return focal(x, y)", pixels, lambda x, y: image_mean(focal(x, y)))
     add("loss_mse", "return mse(x, y)", maps, lambda x, y: image_mean((x - y) ** 2))

@@ -149,5 +149,6 @@ const char Plan[] = R"({
 
 } // namespace
 
-extern "C" const halcyon_trainer halcyon_trainer_main = {HALCYON_TRAINER_VERSION, 0, &Step,
+static const halcyon_program *const Steps[] = {&Step};
+extern "C" const halcyon_trainer halcyon_trainer_main = {HALCYON_TRAINER_VERSION, 1, Steps,
                                                          &Eval, Plan};

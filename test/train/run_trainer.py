@@ -7,6 +7,7 @@
 import json
 import os
 import pathlib
+import re
 import resource
 import signal
 import struct
@@ -66,10 +67,10 @@ class Folder:
         return [str(PROGRAM), "-o", run, *map(str, options)]
 
     def train(self, run, *options, status=0, **more):
-        done = subprocess.run(self.command(run, *options), cwd=self.path, capture_output=True, text=True,
-                              timeout=60, check=False, **more)
+        done = subprocess.run(self.command(run, *options), cwd=self.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True, timeout=60, check=False, **more)
         assert done.returncode == status, f"ended with {done.returncode}: {done.stderr}"
-        return done.stderr
+        return done.stdout + done.stderr
 
     def weights(self, run, name="last"):
         return (self.path / run / f"{name}.safetensors").read_bytes()
@@ -201,8 +202,30 @@ def starts_from_weights(f):
     assert 0 < np.abs(before - after).max() < 0.2, "it did not start there"
 
 
-TESTS = [learns, same_run, goes_on, survives_a_kill, stops_when_asked, says_where_a_loss_is_no_number,
-         names_a_damaged_picture, survives_a_full_disk, refuses, starts_from_weights]
+def finds_a_rate(f):
+    said = f.train("run", "--find-rate")
+    rows = [line.split() for line in said.splitlines() if len(line.split()) == 2]
+    rates, losses = (np.array(column, float) for column in zip(*rows))
+    # A hundred rates, each as many times the one before.
+    assert abs(rates[0] - 1e-7) < 1e-9 and np.allclose(rates[1:] / rates[:-1], 1e8 ** (1 / 99), rtol=0.01), rates
+    fastest, least = 1 + np.diff(losses).argmin(), losses.argmin()
+    wanted = min(rates[fastest], rates[least] / 10)
+    assert f"falls fastest at {rates[fastest]:.2g}, and is least at {rates[least]:.2g}: try {wanted:.2g}" in said, said
+    assert 1e-3 < wanted < 10 and losses[0] > 1.05 * losses[least], "this model learns at such rates"
+
+
+def finds_a_batch(f):
+    said = f.train("run", "--find-batch")
+    rows = re.findall(r"^ *(\d+) images: +([\d.]+) ms, +(\d+) images/s", said, re.M)
+    sizes, times, speeds = ([float(value) for value in column] for column in zip(*rows))
+    assert sizes == [2 ** i for i in range(len(sizes))] and sizes[-1] <= 60, sizes
+    assert all(abs(size / time * 1e3 / speed - 1) < 0.1 for size, time, speed in zip(sizes, times, speeds) if time >= 0.01), said
+    best = int(re.search(r"^batch (\d+)$", said, re.M)[1])
+    assert best in sizes and all(speeds[i + 1] >= 1.1 * speeds[i] - 1 for i in range(sizes.index(best))), said
+
+
+TESTS = [learns, finds_a_rate, finds_a_batch, same_run, goes_on, survives_a_kill, stops_when_asked,
+         says_where_a_loss_is_no_number, names_a_damaged_picture, survives_a_full_disk, refuses, starts_from_weights]
 
 
 def main():

@@ -2,6 +2,7 @@
 
 #include "train/Augment.h"
 #include "train/Initialize.h"
+#include "train/Loader.h"
 #include "train/Metrics.h"
 #include "train/Rate.h"
 
@@ -161,6 +162,46 @@ static void orthogonalRowsAre() {
 }
 
 //===----------------------------------------------------------------------===//
+// Batches
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// Nine samples of class 0 for each of class 1.
+struct Uneven : Dataset {
+  size_t size() const override { return 100; }
+  int32_t label(size_t i) const override { return i % 10 == 0; }
+  std::string name(size_t i) const override { return std::to_string(i); }
+  Raw read(size_t i) const override {
+    Raw raw;
+    raw.channels = raw.height = raw.width = 1;
+    raw.numbers = {float(i)};
+    raw.label = label(i);
+    return raw;
+  }
+};
+} // namespace
+
+static void balancedClassesAreAlike() {
+  for (bool balanced : {false, true}) {
+    LoaderOptions how;
+    how.batch = 10;
+    how.balanced = balanced;
+    Loader loader(std::make_shared<Uneven>(), {}, {{"label", Element::I32, {}, nullptr}}, how);
+    int rare = 0, images = 0, repeated = 0;
+    std::vector<int> seen(100);
+    loader.begin(0);
+    while (Batch *batch = loader.next())
+      for (uint32_t i = 0; i < batch->images; ++i) {
+        rare += batch->inputs.at("label").at(i) == 1;
+        repeated += seen[batch->indices[i]]++ > 0;
+        ++images;
+      }
+    CHECK(images == 100 && rare == (balanced ? 50 : 10));
+    CHECK(balanced == (repeated > 0));
+  }
+}
+
+//===----------------------------------------------------------------------===//
 // Metrics
 //===----------------------------------------------------------------------===//
 
@@ -205,6 +246,34 @@ static void areaUnderTheCurveIsAChance() {
   CHECK(near(metricOf(R"({"call": "auc"})", {5, 1}, {0.9, 0.4, 0.1, 0.4, 0.5},
                       {1, 1, 0, 0, 0}),
              (6 - 1 - 0.5) / 6));
+}
+
+/// Boxes, right and found, and what pycocotools says of them (make_precision.py).
+static void precisionIsCocosAndVocs() {
+  std::string path = __FILE__;
+  path.replace(path.rfind('/'), std::string::npos, "/precision.json");
+  std::vector<uint8_t> bytes = readFile(path);
+  Json data = Json::parse(bytes.begin(), bytes.end());
+  auto tensorOf = [&](const char *name) {
+    std::vector<int64_t> shape;
+    for (const Json *at = &data[name]; at->is_array(); at = &at->at(0))
+      shape.push_back(int64_t(at->size()));
+    Tensor tensor(Element::F32, shape);
+    size_t next = 0;
+    for (const auto &item : data[name].flatten())
+      tensor.set(next++, item);
+    return tensor;
+  };
+  Tensor right = tensorOf("right"), boxes = tensorOf("found"), scores = tensorOf("scores"),
+         kinds = tensorOf("kinds");
+  for (const char *rule : {"coco", "coco50", "voc", "voc07"}) {
+    std::unique_ptr<Metric> metric = makeMetric(
+        {{"call", "average_precision"}, {"rule", rule}, {"name", "m"}, {"value", "b"},
+         {"more", {"s", "c"}}, {"right", "boxes"}});
+    CHECK(metric->more.size() == 2);
+    metric->addAll({&boxes, &scores, &kinds}, &right, uint32_t(right.shape[0]));
+    CHECK(near(metric->result(), data[rule], 1e-6));
+  }
 }
 
 //===----------------------------------------------------------------------===//
@@ -307,6 +376,53 @@ static void valuesStayWithinTheirRange() {
     }
 }
 
+/// A picture that is bright in a box, and the box.
+static Sample boxed(int left, int top, int right, int bottom) {
+  Sample sample;
+  sample.picture = Picture(1, 24, 32);
+  for (int y = top; y < bottom; ++y)
+    for (int x = left; x < right; ++x)
+      sample.picture.row(0, y)[x] = 1;
+  sample.boxes.push_back({double(left), double(top), double(right), double(bottom), 3});
+  return sample;
+}
+
+static void boxesGoWithTheirPixels() {
+  for (const char *call :
+       {R"({"call": "flip", "p": 1, "axis": "horizontal"})",
+        R"({"call": "flip", "p": 1, "axis": "vertical"})",
+        R"({"call": "resize", "size": [48, 64]})",
+        R"({"call": "random_crop", "size": [22, 28], "pad": 2})",
+        R"({"call": "random_resized_crop", "size": [30, 30], "scale": [0.6, 1],
+            "ratio": [0.75, 1.3333]})",
+        R"({"call": "rotate", "degrees": 90, "fill": 0})",
+        R"({"call": "affine", "degrees": 10, "translate": 0.1, "scale": [0.8, 1.2],
+            "shear": 10, "fill": 0})",
+        R"({"call": "perspective", "distortion": 0.3, "p": 1})",
+        R"({"call": "elastic", "alpha": 20, "sigma": 4})"})
+    for (uint64_t item = 0; item < 20; ++item) {
+      Sample s = augmented(call, boxed(10, 6, 20, 15), item);
+      CHECK(s.boxes.size() == 1 && s.boxes[0].kind == 3);
+      if (s.boxes.size() != 1)
+        continue;
+      double left = 99, top = 99, right = 0, bottom = 0;
+      for (int y = 0; y < s.picture.height; ++y)
+        for (int x = 0; x < s.picture.width; ++x)
+          if (s.picture.row(0, y)[x] > 0.5f) {
+            left = std::min(left, double(x));
+            right = std::max(right, x + 1.0);
+            top = std::min(top, double(y));
+            bottom = std::max(bottom, y + 1.0);
+          }
+      const Marked &box = s.boxes[0];
+      CHECK(std::abs(box.left - left) <= 1 && std::abs(box.top - top) <= 1);
+      CHECK(std::abs(box.right - right) <= 1 && std::abs(box.bottom - bottom) <= 1);
+    }
+  // What is cut away is no object.
+  Sample s = augmented(R"({"call": "center_crop", "size": [8, 8]})", boxed(0, 0, 6, 6));
+  CHECK(s.boxes.empty());
+}
+
 static void normalizationIsPerChannel() {
   Sample s;
   s.picture = Picture(2, 1, 1, 0.5f);
@@ -326,8 +442,11 @@ int main() {
                {"rates hear of plateaus", ratesHearOfPlateaus},
                {"weights begin as asked", weightsBeginAsAsked},
                {"orthogonal rows are", orthogonalRowsAre},
+               {"balanced classes are alike", balancedClassesAreAlike},
                {"metrics count", metricsCount},
                {"the area under the curve is a chance", areaUnderTheCurveIsAChance},
+               {"precision is COCO's and VOC's", precisionIsCocosAndVocs},
+               {"boxes go with their pixels", boxesGoWithTheirPixels},
                {"flips turn pictures and masks", flipsTurnPicturesAndMasks},
                {"crops keep masks in place", cropsKeepMasksInPlace},
                {"scaling keeps slopes", scalingKeepsSlopes},

@@ -3,7 +3,8 @@
 // The compiler writes one `halcyon_trainer` per trained model, as constant
 // data; runtime/train reads it.
 //
-// Both programs name their inputs and outputs alike:
+// A training has one step, or, of models that are trained in turn, one for each,
+// which follow one another on the same batch. All programs name their inputs and outputs alike:
 //
 //   image, label, mask ...  what the data yield, N images of it
 //   param:NAME              a weight, or a running statistic
@@ -13,7 +14,9 @@
 //                           the weight in `rates`
 //   loss                    per image or one in all
 //
-// Of `step`, `param:` and `slot:` are outputs as well: the new values. The
+// `eval` has "loss:NAME" for each of several steps, in place of "loss".
+//
+// Of a step, `param:` and `slot:` are outputs as well: the new values. The
 // trainer binds an output to the memory of the input of its name, so that a
 // program reads such an input before it writes the output. `eval` has no slots.
 //
@@ -28,12 +31,12 @@
 extern "C" {
 #endif
 
-#define HALCYON_TRAINER_VERSION 1
+#define HALCYON_TRAINER_VERSION 2
 
 typedef struct halcyon_trainer {
   uint32_t version; ///< HALCYON_TRAINER_VERSION
-  uint32_t reserved;
-  const halcyon_program *step; ///< forward, backward, update
+  uint32_t num_steps;
+  const halcyon_program *const *steps; ///< forward, backward, update
   const halcyon_program *eval; ///< loss and metrics, norms as in inference
   const char *plan;            ///< JSON: the model's cnn.train
 } halcyon_trainer;

@@ -15,7 +15,8 @@ def halcyon(source, stage, output):
     return path
 
 
-for model in sorted(glob.glob(os.path.join(examples, "*.cnn"))):
+for model in sorted(glob.glob(os.path.join(examples, "*.cnn"))
+                    + glob.glob(os.path.join(examples, "training", "*.cnn"))):
     halcyon(model, "cnn", "model.mlir")
     once = halcyon(model, "ast", "once.cnn")
     twice = halcyon(once, "ast", "twice.cnn")
