@@ -203,6 +203,8 @@ mlir::OwningOpRef<mlir::ModuleOp> Elaborator::run(const File &file) {
     modelOp->setAttr(cnn::kMaxErrorAttr,
                      builder.getF64FloatAttr(*top.maxError));
   execute(model->body);
+  if (!training)
+    average(*model);
   if (training) {
     TrainElaborator elaborator(*this, *training, modelOp);
     llvm::SaveAndRestore enter(trainer, &elaborator);

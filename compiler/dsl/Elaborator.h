@@ -112,6 +112,8 @@ private:
   /// The bound of the nearest model that states one and is not the outermost.
   std::optional<double> calledMaxError() const;
   void checkLeftOver(const Definition &model);
+  /// The mean of several members and views (ElaborateEnsemble.cpp).
+  void average(const Definition &model);
   void executeInput(const InputStmt &statement);
   void executeOutput(const OutputStmt &statement);
   mlir::Type inputType(const InputStmt &statement);

@@ -31,6 +31,11 @@ struct FrontendOptions {
   bool train = false;
   /// Constants that f32 does not hold keep what was written, for `cnn-widen`.
   bool exact = false;
+  /// The mean of the answers of so many sets of weights, those behind the first
+  /// named "member_2.", "member_3." ...
+  unsigned members = 1;
+  /// ... and of mirrored pictures, and of pictures shifted by a pixel.
+  bool mirror = false, shift = false;
 };
 
 /// Parses `path` and elaborates its model into a module that holds one

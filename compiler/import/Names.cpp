@@ -175,4 +175,55 @@ withModelNames(std::unique_ptr<WeightSource> source, ModuleOp module) {
   return std::make_unique<Renamed>(std::move(source), std::move(origin));
 }
 
+namespace {
+class Members : public WeightSource {
+public:
+  explicit Members(std::vector<std::unique_ptr<WeightSource>> sources)
+      : sources(std::move(sources)) {}
+
+  std::optional<std::vector<int64_t>> shapeOf(StringRef name) const override {
+    return of(name).shapeOf(name);
+  }
+  ArrayRef<float> read(StringRef name, ArrayRef<int64_t> shape,
+                       std::vector<float> &storage) const override {
+    const WeightSource &source = of(name);
+    return source.read(name, shape, storage);
+  }
+  uint64_t id() const override {
+    uint64_t id = 0;
+    for (auto &source : sources)
+      id = 0x100000001b3 * id ^ source->id();
+    return id;
+  }
+  std::vector<std::string> names() const override {
+    std::vector<std::string> result = sources.front()->names();
+    for (size_t i = 1; i < sources.size(); ++i)
+      for (const std::string &name : sources[i]->names())
+        result.push_back("member_" + std::to_string(i + 1) + "." + name);
+    llvm::sort(result);
+    return result;
+  }
+
+private:
+  /// Whose name it is, and what it calls it.
+  const WeightSource &of(StringRef &name) const {
+    StringRef rest = name;
+    unsigned member;
+    if (rest.consume_front("member_") && !rest.consumeInteger(10, member) &&
+        rest.consume_front(".") && member >= 2 && member <= sources.size()) {
+      name = rest;
+      return *sources[member - 1];
+    }
+    return *sources.front();
+  }
+
+  std::vector<std::unique_ptr<WeightSource>> sources;
+};
+} // namespace
+
+std::unique_ptr<WeightSource>
+joinMembers(std::vector<std::unique_ptr<WeightSource>> members) {
+  return std::make_unique<Members>(std::move(members));
+}
+
 } // namespace halcyon

@@ -60,6 +60,11 @@ bool holdsSameElements(llvm::ArrayRef<int64_t> shape,
 std::unique_ptr<WeightSource>
 withModelNames(std::unique_ptr<WeightSource> source, mlir::ModuleOp module);
 
+/// Several sources as one: the names of those behind the first begin with
+/// "member_2.", "member_3." ...
+std::unique_ptr<WeightSource>
+joinMembers(std::vector<std::unique_ptr<WeightSource>> members);
+
 /// Whether the source has every parameter of the module's models in the right
 /// shape; says what is missing or wrong with the line of the layer, and warns
 /// of what nothing uses.

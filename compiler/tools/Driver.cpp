@@ -62,7 +62,13 @@ ModelOptions::ModelOptions(cl::SubCommand &sub, bool takesWeights)
                cl::value_desc("file"), cl::sub(sub)),
       writeSchedule("write-schedule",
                     cl::desc("Write how all layers run, as a .sched file"),
-                    cl::value_desc("file"), cl::sub(sub)) {
+                    cl::value_desc("file"), cl::sub(sub)),
+      ensemble("ensemble",
+               cl::desc("Weights of further models, whose answers' mean is given"),
+               cl::value_desc("files"), cl::CommaSeparated, cl::sub(sub)),
+      views("views",
+            cl::desc("The mean of the answers to other views, too: mirror, shift"),
+            cl::value_desc("names"), cl::CommaSeparated, cl::sub(sub)) {
   if (!takesWeights)
     weights.setHiddenFlag(cl::Hidden);
 }
@@ -154,6 +160,15 @@ bool Driver::parse() {
       return fail("--shape takes input=sizes, such as image=1,3,320,480, not '" +
                   text + "'");
   }
+  for (const std::string &view : options.views) {
+    if (view != "mirror" && view != "shift")
+      return fail("--views takes mirror and shift, not '" + view + "'");
+    (view == "mirror" ? front.mirror : front.shift) = true;
+  }
+  front.members = 1 + options.ensemble.size();
+  bool several = front.members > 1 || front.mirror || front.shift;
+  if (several && (train || !StringRef(options.model).ends_with(".cnn")))
+    return fail("--ensemble and --views are for trained models in Halcyon's language");
   if (onnx::isOnnxFile(options.model))
     return parseOnnx(front);
   if (!options.value.empty())
@@ -167,6 +182,9 @@ bool Driver::parse() {
   for (auto model : module->getOps<cnn::ModelOp>())
     if (mlir::Attribute how = model->getAttr(cnn::kTrainAttr))
       plan = std::move(*planOf(how).getAsObject());
+  if (memory && plan.get("turns"))
+    return fail("--memory is for a training of one model, and " + options.model +
+                " trains several in turn");
   return !plan.empty() || fail(options.model + " says nothing of training");
 }
 
@@ -209,7 +227,18 @@ bool Driver::checkModelWeights() {
                         error);
   if (!weights)
     return fail("can't read " + options.weights + ": " + error);
-  weights = withModelNames(std::move(weights), *module);
+  if (options.ensemble.empty()) {
+    weights = withModelNames(std::move(weights), *module);
+  } else {
+    std::vector<std::unique_ptr<WeightSource>> members;
+    members.push_back(std::move(weights));
+    for (const std::string &file : options.ensemble) {
+      members.push_back(openWeights(file, error));
+      if (!members.back())
+        return fail("can't read " + file + ": " + error);
+    }
+    weights = joinMembers(std::move(members));
+  }
   return checkWeights(*module, *weights, options.weights, errs());
 }
 

@@ -47,6 +47,8 @@ struct ModelOptions {
   llvm::cl::opt<std::string> precision;
   llvm::cl::opt<std::string> schedule;
   llvm::cl::opt<std::string> writeSchedule;
+  llvm::cl::list<std::string> ensemble;
+  llvm::cl::list<std::string> views;
 };
 
 /// One model on its way from text to program. Messages go to stderr; each step

@@ -147,30 +147,6 @@ def yolo_loss(map, boxes, anchors, stride, ignore=0.5):
     return total / max(len(real), 1)
 
 
-def ssd_loss(deltas, scores, anchors, boxes, threshold=0.5, negatives=3):
-    """Of one picture; anchors in rows."""
-    real = boxes[boxes[:, 4] >= 0]
-    owner = np.full(len(anchors), -1)
-    if len(real):
-        shared = overlaps(anchors, real)
-        owner = np.where(shared.max(1) >= threshold, shared.argmax(1), -1)
-        for m in range(len(real)):
-            owner[shared[:, m].argmax()] = m
-    found = owner >= 0
-    label = np.where(found, real[owner, 4] + 1, 0).astype(int) if len(real) else np.zeros(len(anchors), int)
-    entropy = -log_softmax(scores.astype(np.float64))[np.arange(len(anchors)), label]
-    wrong = np.sort(entropy[~found])[::-1][:negatives * found.sum()]
-    total = entropy[found].sum() + wrong.sum()
-    if found.any():
-        box, own = real[owner[found]], anchors[found]
-        size = own[:, 2:] - own[:, :2]
-        wanted = np.concatenate([((box[:, :2] + box[:, 2:4]) - (own[:, :2] + own[:, 2:])) / 2 / size,
-                                 np.log((box[:, 2:4] - box[:, :2]) / size)], 1)
-        d = abs(deltas[found] - wanted)
-        total += np.where(d < 1, 0.5 * d * d, d - 0.5).sum()
-    return total / max(found.sum(), 1)
-
-
 def losses(grid):
     def add(name, body, shapes, reference, prelude=()):
         grid.add(name, body, shapes, lambda g, *inputs: Value(
@@ -193,18 +169,6 @@ def losses(grid):
             lambda x, y, f=function: f(x[:, :, 0, 0], y)[:, None])
         add("loss_entropy_map", f"return cross_entropy(x, y{', ' if arguments else ''}{arguments})", pixels,
             lambda x, y, f=function: image_mean(f(x, y)))
-    for name, function, shapes in (("loss_entropy", "cross_entropy(x -> flatten, y", classes),
-                                   ("loss_entropy_map", "cross_entropy(x, y", pixels)):
-        count = 10 if shapes is classes else 5
-        given = np.linspace(0.5, 2, count)
-
-        def weighed(x, y, count=count, given=given):
-            x = x[:, :, 0, 0] if y.ndim == 1 else x
-            own = given[y] * (y != 2)
-            return image_mean(own * entropy(x, y)) / own.mean()
-
-        text = ", ".join(f"{value:.6f}" for value in given)
-        add(name, f"return {function}, ignore=2, weights=[{text}])", shapes, weighed)
     vectors = [(12, 1, 1)] * 3
 
     def flat(*tensors):
@@ -236,13 +200,6 @@ def losses(grid):
     add("loss_yolo", "return yolo_loss([x], [[(8, 8), (14, 12)]], [8], as_boxes(y))", [(16, 6, 6), objects],
         lambda x, y: np.array([[yolo_loss(map, boxes, ((8, 8), (14, 12)), 8)] for map, boxes in zip(
             x.astype(np.float64), as_boxes(y))]), [BOXES])
-    middles = np.array([(x * 8 + 4, y * 8 + 4) for y in range(4) for x in range(4) for _ in range(2)])
-    reach = np.array([5, 9] * 16)[:, None]
-    anchors = np.concatenate([middles - reach, middles + reach], 1)
-    add("loss_ssd", "return ssd_loss(box_rows(x, 4), box_rows(y, 4), anchor_boxes(x, [(10, 10), (18, 18)], 8), as_boxes(z))",
-        [(8, 4, 4), (8, 4, 4), objects], lambda x, y, z: np.array([[ssd_loss(
-            np.moveaxis(d, 0, 2).reshape(-1, 4), np.moveaxis(s, 0, 2).reshape(-1, 4), anchors, boxes)]
-            for d, s, boxes in zip(x, y, as_boxes(z))]), [BOXES])
     add("loss_focal", "return focal(x -> flatten, y)", classes, lambda x, y: focal(x[:, :, 0, 0], y)[:, None])
     add("loss_focal_map", "return focal(x, y)", pixels, lambda x, y: image_mean(focal(x, y)))
     add("loss_mse", "return mse(x, y)", maps, lambda x, y: image_mean((x - y) ** 2))
