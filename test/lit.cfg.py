@@ -44,6 +44,8 @@ if shutil.which("cargo"):
     config.available_features.add("cargo")
 if shutil.which("node") and os.path.exists("/usr/include/node/node_api.h"):
     config.available_features.add("node")
+if shutil.which("node"):
+    config.available_features.add("javascript")
 # What this machine's CPU has, for programs of lesser or other targets.
 if os.path.exists("/proc/cpuinfo"):
     with open("/proc/cpuinfo") as cpuinfo:

@@ -12,6 +12,7 @@ import contextlib
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -108,6 +109,8 @@ def suites(slow):
         Suite("training", [PYTHON, ROOT / "test" / "train" / "run_training.py"], minutes=15),
     ]
     if slow:
+        if shutil.which("chromium"):
+            found.append(Suite("browser", [PYTHON, ROOT / "test" / "emit" / "run_browser.py"], minutes=20))
         sanitized = BUILD / "sanitize"
         found += [Suite(f"{test.name.removeprefix('halcyon-').removesuffix('-test')}-kernels-all", [test, "--all"],
                         minutes=120) for test in tests]

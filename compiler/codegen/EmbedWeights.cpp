@@ -226,16 +226,18 @@ std::string writeWeightsPart(exec::ProgramOp program, const WeightSource &source
   return good ? "" : "can't write " + path + ": " + strerror(errno);
 }
 
+std::string weightsFileHeader(exec::ProgramOp program, uint64_t id) {
+  const uint64_t numbers[] = {HALCYON_PROGRAM_VERSION, id, uint64_t(program.getWeights())};
+  return "HALCYONW" +
+         std::string(reinterpret_cast<const char *>(numbers), sizeof numbers);
+}
+
 std::string writeWeightsFile(exec::ProgramOp program, const WeightSource &source,
                              uint64_t id, const std::string &path) {
   const uint64_t page = 4096, size = program.getWeights();
-  struct {
-    char magic[8];
-    uint64_t version, id, bytes;
-  } header = {{'H', 'A', 'L', 'C', 'Y', 'O', 'N', 'W'},
-              HALCYON_PROGRAM_VERSION, id, size};
+  const std::string header = weightsFileHeader(program, id);
   WholeFile file(path);
-  file.write(&header, sizeof header, 0);
+  file.write(header.data(), header.size(), 0);
   prepareWeights(program, source, 0, 1,
                  [&](int64_t offset, StringRef bytes) {
                    return file.write(bytes.data(), bytes.size(), page + offset);

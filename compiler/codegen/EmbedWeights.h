@@ -39,6 +39,9 @@ std::string writeWeightsPart(exec::ProgramOp program, const WeightSource &source
                              unsigned part, unsigned parts,
                              const std::string &path, uint64_t offset);
 
+/// How such a file begins, as far as it is not zeros.
+std::string weightsFileHeader(exec::ProgramOp program, uint64_t id);
+
 /// Writes the weights as a file beside the program: the header that
 /// runtime/memory.h describes, then the weights.
 std::string writeWeightsFile(exec::ProgramOp program, const WeightSource &source,

@@ -289,4 +289,28 @@ std::string linkSharedLibrary(const std::vector<std::string> &objects,
   return finish(error, library, output);
 }
 
+std::string linkWasm(const std::vector<std::string> &objects,
+                     const std::vector<std::string> &exported, bool shared,
+                     const std::string &output) {
+  const std::string file = "wasm32/halcyon_runtime.o";
+  std::string runtime = installedFile("runtime/" + file,
+                                      std::string(HALCYON_RUNTIME_FOLDER) + "/" + file);
+  if (!sys::fs::exists(runtime))
+    return "this build of Halcyon has no runtime for wasm: build it with clang";
+  std::string temporary = output + ".tmp" + std::to_string(getpid());
+  // The loader makes as much memory, and brings functions of mathematics.
+  std::vector<std::string> command = {
+      linkerPath(), "-flavor", "wasm", "--no-entry", "--strip-all", "--gc-sections",
+      "--allow-undefined", "--initial-memory=16777216", "--max-memory=4294967296",
+      "-z", "stack-size=1048576", "-o", temporary};
+  if (shared)
+    command.insert(command.end(),
+                   {"--shared-memory", "--import-memory", "--export=__stack_pointer"});
+  for (const std::string &name : exported)
+    command.push_back("--export=" + name);
+  command.insert(command.end(), objects.begin(), objects.end());
+  command.push_back(runtime);
+  return finish(runTool(command), temporary, output);
+}
+
 } // namespace halcyon

@@ -43,6 +43,13 @@ std::string linkSharedLibrary(const std::vector<std::string> &objects,
                               const Target &target, const std::string &output,
                               llvm::StringRef soname, llvm::StringRef bridge = "");
 
+/// Links objects of WebAssembly and what kernels call there to a module that exports
+/// `exported`. Of a `shared` one the memory is brought and may be several
+/// threads'. Written whole or not at all.
+std::string linkWasm(const std::vector<std::string> &objects,
+                     const std::vector<std::string> &exported, bool shared,
+                     const std::string &output);
+
 /// A file of an installation's lib/halcyon, beside this executable's folder, or
 /// where the build knew it.
 std::string installedFile(llvm::StringRef relative, llvm::StringRef built);

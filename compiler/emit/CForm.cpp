@@ -3,9 +3,11 @@
 #include "compiler/codegen/CSource.h"
 #include "compiler/codegen/ProgramTables.h"
 #include "compiler/emit/Interface.h"
+#include "compiler/emit/Texts.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSet.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MemoryBuffer.h"
 
@@ -18,6 +20,7 @@ namespace {
 class CForm : public Form {
 public:
   CForm() : Form("c", "one C11 source and its header, for any compiler") {}
+  bool embedsWeights() const override { return true; }
   std::string refusal(const Target &target) const override {
     return target.device ? "it runs on CPUs alone, not on " + target.name : "";
   }
@@ -253,6 +256,27 @@ static std::string plainMachine(StringRef halide) {
   return join(ArrayRef(parts).take_front(3), "-");
 }
 
+/// Where they begin in a weights file.
+static constexpr uint64_t weightsStart = 4096;
+
+/// The weights of a file as C's numbers.
+static std::string weightsText(const std::string &path, std::string &error) {
+  auto file = MemoryBuffer::getFile(path, /*IsText=*/false,
+                                    /*RequiresNullTerminator=*/false);
+  if (!file) {
+    error = "can't read " + path + ": " + file.getError().message();
+    return "";
+  }
+  StringRef bytes = (*file)->getBuffer().drop_front(weightsStart);
+  std::string text = bytes.empty() ? "0" : "";
+  text.reserve(4 * bytes.size());
+  for (auto [index, byte] : enumerate(bytes)) {
+    text += std::to_string(uint8_t(byte));
+    text += index % 24 == 23 ? ",\n" : ",";
+  }
+  return text;
+}
+
 bool CForm::write(Emission &emission) const {
   Interface interface(emission.program);
   ProgramTables tables = collectTables(emission.program);
@@ -282,20 +306,40 @@ bool CForm::write(Emission &emission) const {
   }
 
   uint64_t id = weightsIdOf(emission.program, emission.weights);
-  std::string error = writeWeightsFile(emission.program, emission.weights, id,
-                                       emission.folder->file(name + ".weights"));
+  std::string weights = emission.folder->file(name + ".weights");
+  std::string error =
+      writeWeightsFile(emission.program, emission.weights, id, weights);
   TextWriter texts(*this, emission, interface);
   auto &values = texts.values;
   auto number = [](uint64_t n) { return std::to_string(n); };
-  // As writeWeightsFile begins it.
-  uint64_t header[3] = {HALCYON_PROGRAM_VERSION, id, emission.program.getWeights()};
-  std::string first("HALCYONW", 8);
-  first.append(reinterpret_cast<const char *>(header), sizeof header);
   ListSeparator comma;
-  for (unsigned char byte : first)
+  for (unsigned char byte : weightsFileHeader(emission.program, id))
     values["HEADER"] += (StringRef(comma) + number(byte)).str();
   values["WEIGHT_BYTES"] = number(emission.program.getWeights());
-  values["WEIGHTS_AT"] = "4096";
+  values["WEIGHTS_AT"] = number(weightsStart);
+  std::string file = name + ".weights";
+  values["WEIGHTS_ABOUT"] = "`" + file + "` (`" + name + "_load_weights` reads it)";
+  values["TAKE_WEIGHTS"] = "  void *weights = " + name + "_load_weights(\"" + file +
+                           "\");\n  if (!weights)\n    die(\"" + file +
+                           "\", \"is missing or not this model's\");\n";
+  values["GIVE_WEIGHTS"] = "  free(weights);\n";
+  if (emission.embedWeights) {
+    // C has no arrays of no elements.
+    values["WEIGHT_ARRAY_BYTES"] =
+        number(std::max<uint64_t>(emission.program.getWeights(), 1));
+    if (error.empty())
+      values["WEIGHT_ARRAY"] = weightsText(weights, error);
+    sys::fs::remove(weights);
+    values["WEIGHTS_ABOUT"] = "the array `" + name + "_weights`";
+    values["TAKE_WEIGHTS"] = "  const void *weights = " + name + "_weights;\n";
+    values["GIVE_WEIGHTS"] = "";
+  }
+  const std::string kind = emission.embedWeights ? "c/weights_array" : "c/weights_file";
+  auto part = [&](StringRef ending) {
+    return StringRef(texts.fill(textOf(kind + ending.str()).str())).rtrim().str() + "\n";
+  };
+  values["WEIGHTS_DECLARED"] = part(".h");
+  values["WEIGHTS_DEFINED"] = part(".c");
   values["RANK"] = number(writer.rank());
   values["HELPERS"] = helpers;
   values["KERNELS"] = functions;

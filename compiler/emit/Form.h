@@ -27,6 +27,7 @@ struct Emission {
   std::string path;       ///< what the user called it
   OutputFolder *folder;   ///< null for forms that are one file
   llvm::raw_ostream &errors;
+  bool embedWeights = false; ///< in the source, instead of a file beside it
 
   /// Says what went wrong, if anything did; returns whether nothing did.
   bool succeeded(const std::string &error) const;
@@ -46,6 +47,10 @@ public:
   /// Whether it is made of the graph that the language describes, rather than
   /// of the kernels that were chosen for a target.
   virtual bool readsGraph() const { return false; }
+  /// Whether weights can lie in its source as well as beside it.
+  virtual bool embedsWeights() const { return false; }
+  /// The machine that it is for where `--target` names none.
+  virtual llvm::StringRef machine() const { return "host"; }
   /// The device whose kernels it holds, beside the CPU that `--target` names;
   /// empty where the target says all.
   virtual llvm::StringRef device() const { return ""; }

@@ -17,6 +17,15 @@ std::string identifierOf(StringRef name) {
   return result.empty() || isDigit(result[0]) ? "_" + result : result;
 }
 
+std::string pythonName(const std::string &name) {
+  static const StringRef kept[] = {
+      "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del",
+      "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in",
+      "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while",
+      "with", "yield", "self"};
+  return is_contained(kept, name) ? name + "_" : name[0] == '_' ? "x" + name : name;
+}
+
 namespace {
 /// An element type in all of its names.
 struct ElementNames {
@@ -49,8 +58,10 @@ static ElementNames namesOf(mlir::Type element) {
 StringRef cTypeOf(mlir::Type element) { return namesOf(element).c; }
 StringRef numpyTypeOf(mlir::Type element) { return namesOf(element).numpy; }
 
+StringRef Port::elementText() const { return namesOf(type.getElementType()).language; }
+
 std::string Port::typeText() const {
-  std::string text = namesOf(type.getElementType()).language.str() + "[";
+  std::string text = elementText().str() + "[";
   ListSeparator comma;
   raw_string_ostream os(text);
   for (int64_t size : type.getShape()) {

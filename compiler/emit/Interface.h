@@ -19,12 +19,15 @@ struct Port {
 
   /// "f32[N, 1, 28, 28]"
   std::string typeText() const;
+  /// Of its elements in the language: "f32".
+  llvm::StringRef elementText() const;
   /// Of its elements in C: "float".
   llvm::StringRef cType() const;
 };
 
 /// What a program takes and gives.
 struct Interface {
+  Interface() = default;
   explicit Interface(exec::ProgramOp program);
 
   std::string name; ///< the program's, as C can say it
@@ -37,6 +40,9 @@ struct Interface {
 
 /// A name in which C's rules hold.
 std::string identifierOf(llvm::StringRef name);
+
+/// A name where it is not Python's own, nor private.
+std::string pythonName(const std::string &name);
 
 /// How an element type is called in C, and in numpy.
 llvm::StringRef cTypeOf(mlir::Type element);

@@ -39,16 +39,6 @@ static std::string platformOf(const Target &target) {
   return "linux_" + (architecture == "armv7" ? "armv7l" : architecture.str());
 }
 
-/// A name where it is not Python's own, nor private.
-static std::string pythonName(const std::string &name) {
-  static const StringRef kept[] = {
-      "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del",
-      "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in",
-      "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while",
-      "with", "yield", "self"};
-  return is_contained(kept, name) ? name + "_" : name[0] == '_' ? "x" + name : name;
-}
-
 /// ("image", (None, 1, 28, 28), "float32"), as Python reads it.
 static std::string portsOf(const std::vector<Port> &ports, int64_t onlyBatch) {
   std::string text;

@@ -8,7 +8,8 @@ using namespace llvm;
 
 namespace halcyon {
 
-static const TargetFamily *const families[] = {&x86Family, &armFamily, &riscvFamily};
+static const TargetFamily *const families[] = {&x86Family, &armFamily, &riscvFamily,
+                                               &wasmFamily};
 
 /// The target of a CPU's name.
 static std::optional<Target> findCpu(StringRef name) {

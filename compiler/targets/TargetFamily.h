@@ -29,7 +29,7 @@ struct TargetFamily {
   std::optional<Target> (*host)(const HostFacts &facts);
 };
 
-extern const TargetFamily x86Family, armFamily, riscvFamily;
+extern const TargetFamily x86Family, armFamily, riscvFamily, wasmFamily;
 
 /// The names of devices.
 void deviceNames(llvm::SmallVectorImpl<llvm::StringRef> &names);

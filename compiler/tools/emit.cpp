@@ -47,11 +47,16 @@ static cl::opt<std::string> output("o", cl::desc("The folder or file to write"),
                                    cl::sub(command.command));
 static cl::opt<bool> force("force", cl::desc("Replace a folder of other files"),
                            cl::sub(command.command));
+static cl::opt<bool> embedWeights("embed-weights",
+                                  cl::desc("Weights as an array in the source (c)"),
+                                  cl::sub(command.command));
 static cl::opt<unsigned> jobs("jobs", cl::desc("Kernels compiled at a time"),
                               cl::sub(command.command));
 
 static int emit() {
   const Form &what = *form;
+  if (model.target == "host")
+    model.target = what.machine().str();
   if (!what.device().empty() && !StringRef(model.target).contains('+'))
     model.target = model.target == "host"
                        ? what.device().str()
@@ -60,6 +65,8 @@ static int emit() {
   if (!driver.findMachine())
     return 1;
   std::string error = what.refusal(driver.target);
+  if (error.empty() && embedWeights && !what.embedsWeights())
+    error = "--embed-weights is for --for=c";
   if (!error.empty())
     return !fail("--for=" + what.name + ": " + error);
   if (!driver.parse() || !driver.checkModelWeights())
@@ -77,7 +84,7 @@ static int emit() {
   }
   Emission emission = {*driver.module, driver.program(), *driver.weights,
                        driver.target,  {},               output,
-                       folder.get(),   errs()};
+                       folder.get(),   errs(),        embedWeights};
   emission.kernels.jobs = jobs;
   emission.kernels.progress = true;
   if (!what.write(emission))

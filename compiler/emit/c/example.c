@@ -49,14 +49,10 @@ static void *input(const char *path, size_t bytes) {
   } while (0)
 
 int main(int count, char **arguments) {
-  void *weights = @NAME@_load_weights("@NAME@.weights");
-  if (!weights)
-    die("@NAME@.weights", "is missing or not this model's");
-  void *memory = room(@NAME@_memory_bytes(@ONE@));
+@TAKE_WEIGHTS@  void *memory = room(@NAME@_memory_bytes(@ONE@));
 @READ@@ROOM@  if (@NAME@_run(weights, memory, @ONE@@ARGUMENTS@))
     die("run", "out of memory");
 @PRINT@@FREE@  free(memory);
-  free(weights);
-  (void)count, (void)arguments;
+@GIVE_WEIGHTS@  (void)count, (void)arguments;
   return 0;
 }

@@ -29,10 +29,7 @@ enum {
 /// not possible or needs none. At a multiple of 64 it is faster.
 size_t @NAME@_memory_bytes(uint32_t batch);
 
-/// The weights out of @NAME@.weights, to be given to free(); NULL where the file is
-/// missing, damaged or another model's, or there is no memory.
-void *@NAME@_load_weights(const char *path);
-
+@WEIGHTS_DECLARED@
 /// Computes the outputs from the inputs.
 int @NAME@_run(const void *weights, void *memory, uint32_t batch@PARAMETERS@);
 @IMAGES@
