@@ -97,6 +97,8 @@ def suites(slow):
         Suite("opencl", [*REFERENCE, "--quiet", "--filter", DEVICE_LAYERS, "--", "--target", "opencl"], minutes=15),
         Suite("opencl-networks", [*REFERENCE, "--networks", "lenet5,squeezenet,mobilenet_v2", "--", "--target",
                                   "opencl"], minutes=15),
+        Suite("autoscheduled", [*REFERENCE, "--quiet", "--filter", "index_(two_sums|products_zero|sum_of_sums)",
+                                "--algorithm", "mullapudi2016,li2018"]),
         Suite("random", [*REFERENCE, "--random", "24"], minutes=20),
         Suite("onnx", [*ONNX, "--sample", "4", "node", "pytorch-operator", "simple"], minutes=20),
         Suite("trained", [PYTHON, ROOT / "test" / "onnx" / "run_trained.py"], minutes=15),
@@ -116,6 +118,8 @@ def suites(slow):
                         minutes=120) for test in tests]
         found += [
             Suite("layers-forced", [*REFERENCE, "--quiet", "--algorithm", ALGORITHMS], minutes=120),
+            Suite("autoscheduled-all", [*REFERENCE, "--quiet", "--filter", "^index_", "--algorithm",
+                                        "mullapudi2016,li2018,adams2019"], minutes=60),
             Suite("opencl-all", [*REFERENCE, "--quiet", "--algorithm", DEVICE_ALGORITHMS, "--", "--target", "opencl"],
                   minutes=120),
             Suite("opencl-networks-all", [*REFERENCE, "--networks", FORCED_NETWORKS, "--batch", "3", "--", "--target",

@@ -166,14 +166,10 @@ FailureOr<std::vector<CompiledKernel>>
 compileKernels(exec::ProgramOp program, const Target &target,
                const KernelCompilerOptions &options,
                std::vector<ForkedJob> others, raw_ostream &errors) {
-  // The line of the model that a kernel comes from, for messages.
-  llvm::StringMap<std::string> layers;
+  // The first layer that a kernel computes, for messages.
+  llvm::StringMap<Location> layers;
   program.walk([&](exec::CallOp call) {
-    cnn::LayerLocation at = cnn::layerLocation(call.getLoc());
-    std::string &text = layers[call.getKernel()];
-    if (text.empty())
-      text = llvm::formatv("{0}:{1}:{2}: {3}", at.file, at.line, at.column,
-                           at.path);
+    layers.try_emplace(call.getKernel(), call.getLoc());
   });
 
   std::vector<CompiledKernel> result;
@@ -192,7 +188,7 @@ compileKernels(exec::ProgramOp program, const Target &target,
     if (cached)
       continue;
     compiled.push_back(result.size() - 1);
-    jobs.push_back({layers.lookup(kernel.getSymName()),
+    jobs.push_back({kernel.getSymName().str(),
                     [kernel, path, &target, &options] {
                       return lowerKernel(kernel, target, options, path);
                     }});
@@ -209,7 +205,16 @@ compileKernels(exec::ProgramOp program, const Target &target,
       result[compiled[job - firstKernel]].error = error;
       return true;
     }
-    report(errors, jobs[job], error);
+    if (job < firstKernel) {
+      report(errors, jobs[job], error);
+      return false;
+    }
+    exec::KernelOp kernel = result[compiled[job - firstKernel]].kernel;
+    auto layer = layers.find(kernel.getSymName());
+    Location at = layer == layers.end() ? kernel.getLoc() : layer->second;
+    StringRef what = StringRef(error).trim();
+    what.consume_front("Error: ");
+    emitError(at) << "no kernel for '" << cnn::layerLocation(at).path << "': " << what;
     return false;
   });
   if (show && !jobs.empty())

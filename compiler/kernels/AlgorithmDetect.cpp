@@ -9,8 +9,8 @@ using Halide::Var;
 
 namespace halcyon {
 
-/// kept(i) = candidate(i) != 0, and no kept j < i overlaps it by more than t: every
-/// box in turn, if it still is kept, takes those behind it away.
+/// kept(i) = 1 where candidate(i) is not 0 and no kept j < i overlaps it by more
+/// than t: every box in turn, if it still is kept, takes those behind it away.
 static Func defineSuppress(mlir::Operation *,
                            llvm::ArrayRef<LogicalTensor> operands,
                            llvm::ArrayRef<Expr> sizes) {

@@ -1,13 +1,14 @@
 //===- Indexed.cpp - Operations in index notation -------------------------===//
 //
 // One pass over the result. Windows are written out in it; what many elements
-// share, such as a mean over a map, is computed before it; what a row of
-// elements shares, such as a sum over the channels, within the row.
+// share, such as a mean over a map, and what multiplies and adds much is computed
+// before it; what a row of elements shares, such as a sum over the channels, within
+// the row.
 //
 //===----------------------------------------------------------------------===//
 
 #include "compiler/kernels/Algorithm.h"
-#include "compiler/kernels/IndexedExpr.h"
+#include "compiler/kernels/IndexedStages.h"
 #include "compiler/kernels/Loops.h"
 #include "dialects/cnn/Support.h"
 
@@ -34,17 +35,46 @@ public:
   SmallVector<LayoutChoice> layouts(const Group &group,
                                     const Target &target) const override;
 
-  void build(KernelBuilder &b) const override;
-};
+  /// With the largest tiles that reductions may have, where there are any.
+  cnn::ScheduleAttr schedule(const Group &group,
+                             const Target &target) const override {
+    MLIRContext *context = group.anchor()->getContext();
+    if (!hasTiles(group))
+      return makeSchedule(context, name(), {{"task_kib", kTaskKib}});
+    return makeSchedule(context, name(),
+                        {{"task_kib", kTaskKib},
+                         {"tile_rows", kTileRows},
+                         {"tile_vectors", kTileVectors}});
+  }
 
-/// The dimension of a tensor that is innermost in memory.
-unsigned innermostOf(Type type) {
-  auto tensor = cast<RankedTensorType>(type);
-  if (tensor.getRank() == 4 && tensor.isDynamicDim(0) &&
-      cnn::layoutOf(type).getOrder() != "nchw")
-    return 1;
-  return tensor.getRank() - 1;
-}
+  SmallVector<ScheduleParameter>
+  parameters(const Group &group, const Target &) const override {
+    SmallVector<ScheduleParameter> all = {taskParameter()};
+    if (hasTiles(group)) {
+      all.push_back({"tile_rows", 1, 16, {2, 4, 6, kTileRows, 12}});
+      all.push_back({"tile_vectors", 1, 8, {1, 2, 3, kTileVectors}});
+    }
+    return all;
+  }
+
+  // Tiles reach a quarter to three quarters of the peak, loops that read all that
+  // they add a tenth at best (Zen 5).
+  double cost(const Group &group, const Target &target) const override {
+    return rooflineSeconds(target, groupFlops(group), groupBytes(group),
+                           hasTiles(group) ? 0.3 : 0.1);
+  }
+
+  void build(KernelBuilder &b) const override;
+
+private:
+  static bool hasTiles(const Group &group) {
+    auto op = group.anchorAs<cnn::IndexedOp>();
+    cnn::IndexAnalysis facts(op);
+    bool heavy = false;
+    op.walk([&](cnn::ReduceOp reduce) { heavy |= isHeavy(facts, reduce); });
+    return heavy;
+  }
+};
 
 } // namespace
 
@@ -90,7 +120,7 @@ SmallVector<LayoutChoice> Indexed::layouts(const Group &group,
                                            const Target &target) const {
   SmallVector<LayoutChoice> all = uniformLayouts(group, target);
   auto op = group.anchorAs<cnn::IndexedOp>();
-  if (channelsAlign(op))
+  if (channelsAlign(op) && !hasTiles(group))
     return all;
   return {uniformLayout(group, "nchw")};
 }
@@ -145,105 +175,6 @@ private:
 };
 } // namespace
 
-/// The index of a stage along which neighbours in memory are read by most of
-/// its reads, and elements far from each other by the fewest: one of the
-/// reduction's arguments, or one of the keys; null where there is none.
-static Value contiguousIndex(IndexedExpr &exprs,
-                             const IndexedExpr::Stage &stage) {
-  cnn::ReduceOp reduce = stage.reduce;
-  SmallVector<Value> candidates(reduce.getBody().getArguments());
-  candidates.append(stage.keys);
-  Value best;
-  std::pair<int, int> most = {0, 0};
-  for (Value candidate : candidates) {
-    int near = 0, far = 0;
-    reduce->walk([&](cnn::ReadOp read) {
-      if (read.getAt().empty())
-        return;
-      unsigned innermost = innermostOf(read.getTensor().getType());
-      bool follows = false, jumps = false;
-      for (auto [axis, index] : llvm::enumerate(read.getAt())) {
-        auto form = exprs.facts().around(index, candidate);
-        bool next = axis == innermost && form && form->first == 1;
-        follows |= next;
-        jumps |= !next && (!form || form->first != 0);
-      }
-      near += follows && !jumps;
-      far += jumps;
-    });
-    if (near && (!best || std::pair(near - 4 * far, near) > most)) {
-      most = {near - 4 * far, near};
-      best = candidate;
-    }
-  }
-  return best;
-}
-
-/// Elements that a task of a stage reads, where it has so many.
-constexpr double kStageTask = 16384;
-
-/// Cuts a stage that is computed by itself into tasks and vectors.
-static void scheduleStage(KernelBuilder &b, IndexedExpr &exprs,
-                          const IndexedExpr::Stage &stage) {
-  Func func = stage.func;
-  cnn::ReduceOp reduce = stage.reduce;
-  auto guard = TailStrategy::GuardWithIf;
-  const unsigned rank = reduce.getFrom().size();
-  const int lanes = b.target.lanes;
-  std::vector<Var> outer = stage.vars;
-  Func partial;
-  func.compute_root();
-  Value contiguous = contiguousIndex(exprs, stage);
-  auto argument = dyn_cast_or_null<BlockArgument>(contiguous);
-  if (argument && argument.getOwner()->getParentOp() == reduce) {
-    // Each lane sums its part, the lanes are joined at the end.
-    int64_t size = reduce.getSize()[argument.getArgNumber()];
-    if (size < 0 || size >= 4) {
-      int width = size >= 0 && size <= lanes / 2 ? lanes / 2
-                  : size >= 8 * lanes            ? 4 * lanes
-                                                 : lanes;
-      Halide::RVar along = stage.domain[rank - 1 - argument.getArgNumber()];
-      Halide::RVar rest("rest"), lane("lane");
-      Var part("part");
-      func.update().split(along, rest, lane, width, guard);
-      partial = func.update().rfactor(lane, part);
-      partial.vectorize(part, width);
-      partial.update().reorder(part, rest).vectorize(part, width);
-      func.update().atomic().vectorize(lane, width);
-    }
-  } else if (contiguous) {
-    size_t place = llvm::find(stage.keys, contiguous) - stage.keys.begin();
-    Var &along = outer[stage.vars.size() - 1 - place], chunk("chunk"), lane("lane");
-    func.vectorize(along, lanes, guard);
-    func.update().split(along, chunk, lane, lanes, guard);
-    along = chunk;
-    std::vector<Halide::VarOrRVar> order = {lane};
-    for (unsigned i = 0; i < rank; ++i)
-      order.push_back(stage.domain[i]);
-    for (Var v : outer)
-      order.push_back(v);
-    func.update().reorder(order).vectorize(lane);
-  }
-  if (outer.empty()) {
-    if (partial.defined())
-      partial.compute_root();
-    return;
-  }
-  Var rows = outer.front(), task("task"), row("row");
-  for (Var v : ArrayRef(outer).drop_front()) {
-    Var fused("fused");
-    func.update().fuse(rows, v, fused);
-    rows = fused;
-  }
-  double work = 1;
-  for (int64_t size : reduce.getSize())
-    work *= size < 0 ? 1 : (double)size;
-  int perTask = (int)std::clamp(kStageTask / work, 1.0, 4096.0);
-  func.update().split(rows, task, row, perTask, guard).parallel(task);
-  if (partial.defined())
-    partial.compute_at(func, row);
-}
-
 /// A tensor of any rank, with or without a batch.
 static void buildAny(KernelBuilder &b, cnn::IndexedOp op) {
   RankedTensorType type = cnn::tensorOf(b.group.outputs().front());
@@ -254,6 +185,7 @@ static void buildAny(KernelBuilder &b, cnn::IndexedOp op) {
   scheduleLogical(b, out, type.getShape());
   for (const IndexedExpr::Stage &stage : exprs.stages)
     scheduleStage(b, exprs, stage);
+  schedulePadded(b, exprs);
 }
 
 void Indexed::build(KernelBuilder &b) const {
@@ -293,7 +225,8 @@ void Indexed::build(KernelBuilder &b) const {
         dyn_cast_or_null<BlockArgument>(contiguousIndex(exprs, stage));
     cnn::ReduceOp reduce = stage.reduce;
     bool summed = contiguous && contiguous.getOwner()->getParentOp() == reduce;
-    if (!inRow || place == stage.keys.size() || summed) {
+    if (!inRow || place == stage.keys.size() || summed ||
+        isHeavy(exprs.facts(), reduce)) {
       scheduleStage(b, exprs, stage);
       continue;
     }
@@ -309,6 +242,7 @@ void Indexed::build(KernelBuilder &b) const {
     func.compute_at(out, row).vectorize(v, b.target.lanes, guard);
     func.update().reorder(order).vectorize(v, b.target.lanes, guard);
   }
+  schedulePadded(b, exprs);
 }
 
 /// Without a schedule: reductions larger than a window are Funcs of their own,

@@ -62,46 +62,27 @@ static Expr inside(cnn::PadMode edge, Expr i, Expr size) {
   }
 }
 
-Expr IndexedExpr::read(cnn::ReadOp read, Values &known) {
+Expr IndexedExpr::element(cnn::ReadOp read, ArrayRef<Expr> coordinates,
+                          ArrayRef<bool> fits, ArrayRef<bool> hinted) {
   RankedTensorType type = read.getTensorType();
   cnn::PadMode edge = read.getEdge();
-  Value innermost;
-  if (unsigned rank = op.getBody().getNumArguments())
-    innermost = op.getBody().getArgument(rank - 1);
   SmallVector<Expr> at;
   Expr condition;
-  for (auto [dim, index] : llvm::enumerate(read.getAt())) {
-    Expr i = value(index, known);
-    int64_t size = type.getDimSize(dim);
-    bool open = ShapedType::isDynamic(size);
-    cnn::IndexRange range = analysis.range(index);
-    bool fits = open ? analysis.runsThroughBatch(index) ||
-                           (range.isConstant() && range.least == 0)
-                     : range.within(size);
-    if (fits) {
+  for (auto [dim, i] : llvm::enumerate(coordinates)) {
+    if (fits[dim]) {
       at.push_back(i);
       continue;
     }
-    Expr extent = open ? batch : Expr((int)size);
-    // Along a row Halide splits the loop, so that the inside is read without
-    // tests.
-    auto form = innermost ? analysis.around(index, innermost) : std::nullopt;
-    bool hinted = !analysis.readsData(index) && form && form->first != 0;
-    Expr likely = hinted ? Halide::likely(i) : i;
+    int64_t size = type.getDimSize(dim);
+    Expr extent = ShapedType::isDynamic(size) ? batch : Expr((int)size);
     if (edge == cnn::PadMode::zero) {
-      Expr low = range.least < 0 ? i >= 0 : Expr(),
-           high = open || range.most >= size ? i < extent : Expr(), both;
-      both = low.defined() && high.defined() ? low && high
-             : low.defined()                 ? low
-                                             : high;
-      if (hinted)
+      Expr both = i >= 0 && i < extent;
+      if (hinted[dim])
         both = Halide::likely(both);
       condition = condition.defined() ? condition && both : both;
     }
-    at.push_back(inside(edge, edge == cnn::PadMode::zero ||
-                                      edge == cnn::PadMode::replicate
-                                  ? likely
-                                  : i,
+    bool clamped = edge == cnn::PadMode::zero || edge == cnn::PadMode::replicate;
+    at.push_back(inside(edge, hinted[dim] && clamped ? Halide::likely(i) : i,
                         extent));
   }
   Expr element = readElement(read, at);
@@ -109,6 +90,73 @@ Expr IndexedExpr::read(cnn::ReadOp read, Values &known) {
     return element;
   return Halide::select(condition, element,
                         Halide::Internal::make_zero(element.type()));
+}
+
+/// Whether what is read lies beyond an edge here and there, and so often is read
+/// that it pays to have the edges in memory.
+bool IndexedExpr::isPadded(cnn::ReadOp read) {
+  RankedTensorType type = read.getTensorType();
+  if (smooth || !within || type.getRank() == 0)
+    return false;
+  double elements = 1, padded = 1;
+  for (auto [dim, index] : llvm::enumerate(read.getAt())) {
+    int64_t size = type.getDimSize(dim);
+    if (ShapedType::isDynamic(size)) {
+      if (!analysis.runsThroughBatch(index))
+        return false;
+      continue;
+    }
+    cnn::IndexRange range = analysis.range(index);
+    if (analysis.readsData(index) || !range.isBounded())
+      return false;
+    elements *= (double)size;
+    padded *= (double)std::max(size, range.most + 1) - (double)std::min<int64_t>(0, range.least);
+  }
+  return padded <= 4 * elements && analysis.runs(&within.getBody().front()) >= 4 * padded;
+}
+
+std::vector<Func> IndexedExpr::paddedOperands() const {
+  std::vector<Func> funcs;
+  for (auto &[key, func] : padded)
+    funcs.push_back(func);
+  return funcs;
+}
+
+Expr IndexedExpr::read(cnn::ReadOp read, Values &known) {
+  RankedTensorType type = read.getTensorType();
+  Value innermost;
+  if (unsigned rank = op.getBody().getNumArguments())
+    innermost = op.getBody().getArgument(rank - 1);
+  SmallVector<Expr> at;
+  SmallVector<bool> fits, hinted;
+  for (auto [dim, index] : llvm::enumerate(read.getAt())) {
+    at.push_back(value(index, known));
+    int64_t size = type.getDimSize(dim);
+    cnn::IndexRange range = analysis.range(index);
+    fits.push_back(ShapedType::isDynamic(size)
+                       ? analysis.runsThroughBatch(index) ||
+                             (range.isConstant() && range.least == 0)
+                       : range.within(size));
+    // Along a row Halide splits the loop, so that the inside is read without
+    // tests.
+    auto form = innermost ? analysis.around(index, innermost) : std::nullopt;
+    hinted.push_back(!analysis.readsData(index) && form && form->first != 0);
+  }
+  if (llvm::all_of(fits, [](bool f) { return f; }) || !isPadded(read))
+    return element(read, at, fits, hinted);
+  Func &whole = padded[{read.getOperand(), read.getEdge()}];
+  if (!whole.defined()) {
+    whole = Func("padded");
+    std::vector<Var> vars;
+    for (size_t i = 0; i < at.size(); ++i)
+      vars.emplace_back("p" + std::to_string(i));
+    SmallVector<bool> inside, likely(at.size(), true);
+    for (int64_t size : type.getShape())
+      inside.push_back(ShapedType::isDynamic(size));
+    SmallVector<Expr> place(vars.rbegin(), vars.rend());
+    whole(vars) = element(read, place, inside, likely);
+  }
+  return whole(std::vector<Expr>(at.rbegin(), at.rend()));
 }
 
 //===----------------------------------------------------------------------===//
@@ -250,6 +298,28 @@ static Func meanOfEqual(cnn::ReduceKind kind, const std::vector<Var> &vars,
   return mean;
 }
 
+/// The product of the elements of a domain as a sum of logarithms: Halide does
+/// not differentiate products. Where a factor is 0 the derivative is 0, too.
+static Func productOf(const std::vector<Var> &vars, Expr element) {
+  std::vector<Expr> at(vars.begin(), vars.end());
+  Expr zero = Halide::Internal::make_zero(element.type());
+  Expr one = Halide::Internal::make_one(element.type());
+  Expr size = Halide::select(element == zero, one, Halide::abs(element));
+  Func logarithm = sumOf("logarithm", vars, Halide::log(size));
+  Func negative = sumOf("negative", vars, Halide::cast<int>(element < zero));
+  Func none = sumOf("none", vars, Halide::cast<int>(element == zero));
+  auto value = [&](Func f) { return vars.empty() ? Expr(f()) : Expr(f(at)); };
+  Expr whole = Halide::exp(value(logarithm));
+  whole = Halide::select(value(negative) % 2 == 0, whole, -whole);
+  Func product("product");
+  whole = Halide::select(value(none) > 0, zero, whole);
+  if (vars.empty())
+    product() = whole;
+  else
+    product(vars) = whole;
+  return product;
+}
+
 const IndexedExpr::Stage &IndexedExpr::stageOf(cnn::ReduceOp reduce) {
   if (auto found = stageNumbers.find(reduce); found != stageNumbers.end())
     return stages[found->second];
@@ -279,7 +349,9 @@ const IndexedExpr::Stage &IndexedExpr::stageOf(cnn::ReduceOp reduce) {
     place.push_back(own);
   }
   cnn::ReduceKind kind = reduce.getKind();
+  cnn::ReduceOp outside = std::exchange(within, reduce);
   Expr element = value(reduce.getYielded(), known);
+  within = outside;
   if (!smooth) {
     Func apart("element");
     std::vector<Var> all = stage.vars;
@@ -287,7 +359,9 @@ const IndexedExpr::Stage &IndexedExpr::stageOf(cnn::ReduceOp reduce) {
     apart(all) = element;
     element = apart(place);
   }
-  if (smooth && (kind == cnn::ReduceKind::max || kind == cnn::ReduceKind::min)) {
+  if (smooth && kind == cnn::ReduceKind::product) {
+    stage.func = productOf(stage.vars, element);
+  } else if (smooth && (kind == cnn::ReduceKind::max || kind == cnn::ReduceKind::min)) {
     stage.func = meanOfEqual(kind, stage.vars, element);
   } else {
     Func func(cnn::stringifyReduceKind(kind).str());

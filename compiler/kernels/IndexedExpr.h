@@ -8,6 +8,7 @@
 #include "Halide.h"
 
 #include <functional>
+#include <map>
 
 namespace halcyon {
 
@@ -39,12 +40,20 @@ public:
   /// Those of all expressions so far, each after the ones that it reads.
   std::vector<Stage> stages;
 
+  /// Operands together with what lies beyond their edges, for reductions that
+  /// read each element often.
+  std::vector<Halide::Func> paddedOperands() const;
+
   cnn::IndexAnalysis &facts() { return analysis; }
 
 private:
   using Values = llvm::DenseMap<mlir::Value, Halide::Expr>;
   Halide::Expr value(mlir::Value value, Values &known);
   Halide::Expr read(cnn::ReadOp read, Values &known);
+  /// The element at a place, which is beyond an edge where it does not `fit`.
+  Halide::Expr element(cnn::ReadOp read, llvm::ArrayRef<Halide::Expr> at,
+                       llvm::ArrayRef<bool> fits, llvm::ArrayRef<bool> hinted);
+  bool isPadded(cnn::ReadOp read);
   Halide::Expr reduce(cnn::ReduceOp reduce, Values &known);
   Halide::Expr writtenOut(cnn::ReduceOp reduce, const Values &known);
   const Stage &stageOf(cnn::ReduceOp reduce);
@@ -57,6 +66,9 @@ private:
   Halide::Expr batch;
   bool smooth;
   llvm::DenseMap<mlir::Operation *, size_t> stageNumbers;
+  /// By operand and edge.
+  std::map<std::pair<int64_t, cnn::PadMode>, Halide::Func> padded;
+  cnn::ReduceOp within; ///< the reduction whose stage is being made
 };
 
 } // namespace halcyon

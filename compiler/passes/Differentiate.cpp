@@ -127,11 +127,8 @@ void Differentiate::propagate(OpBuilder &builder, Operation *op) {
   SmallVector<bool> wanted;
   for (Value operand : op->getOperands())
     wanted.push_back(active.contains(operand));
-  // An access in which one variable stands twice, as reshaping has it, Halide
-  // differentiates wrongly (its issue 7385).
   auto own = dyn_cast<DifferentiableOpInterface>(op);
-  bool always = isa<MapOp, FlattenOp, UnflattenOp>(op);
-  SmallVector<Value> made = own && (!derived || always)
+  SmallVector<Value> made = own && (!derived || !own.hasAdjoint())
                                 ? own.buildGradients(builder, gradients, wanted)
                                 : derive(builder, op, gradients, wanted);
   for (auto [operand, gradient] : llvm::zip(op->getOperands(), made))

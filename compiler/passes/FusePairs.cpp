@@ -48,7 +48,8 @@ static unsigned anchorsOf(cnn::FusedOp fused) {
 /// Neither has a schedule yet, and the same is said of both.
 static cnn::FusedOp producerOf(cnn::FusedOp reader) {
   Group group(reader.getBody().front());
-  if (group.anchors().size() != 1 || reader.getSchedule())
+  if (group.anchors().size() != 1 || reader.getSchedule() ||
+      group.anchor()->getNumOperands() == 0)
     return {};
   auto argument = dyn_cast<BlockArgument>(group.anchor()->getOperand(0));
   if (!argument)

@@ -229,7 +229,17 @@ struct Simplify : halcyon::impl::SimplifyBase<Simplify> {
     patterns.add(simplifyAdaptive);
     patterns.add(flattenConcat);
     patterns.add(poolBeforeConv);
-    if (failed(applyPatternsGreedily(getOperation(), std::move(patterns))))
+    // What an adjoint is of stays as it is: its gradient is of one operation.
+    SmallVector<Operation *> operations;
+    getOperation().walk<WalkOrder::PreOrder>([&](Operation *op) {
+      if (isa<AdjointOp>(op))
+        return WalkResult::skip();
+      operations.push_back(op);
+      return WalkResult::advance();
+    });
+    GreedyRewriteConfig config;
+    config.setStrictness(GreedyRewriteStrictness::ExistingAndNewOps);
+    if (failed(applyOpPatternsGreedily(operations, std::move(patterns), config)))
       signalPassFailure();
   }
 };

@@ -15,6 +15,7 @@ void buildTrainingPipeline(OpPassManager &module,
   module.addPass(createSplitTraining());
   OpPassManager &model = module.nest<cnn::ModelOp>();
   model.addPass(createNormalizePadding());
+  model.addPass(createSimplify());
   if (options.wide)
     model.addPass(createWiden());
   model.addPass(createDifferentiate({options.derived}));
@@ -27,6 +28,7 @@ void buildGradientCheckPipeline(OpPassManager &module,
   module.addPass(createSplitTraining({/*check=*/true}));
   OpPassManager &model = module.nest<cnn::ModelOp>();
   model.addPass(createNormalizePadding());
+  model.addPass(createSimplify());
   if (!options.single)
     model.addPass(createWiden());
   model.addPass(createDifferentiate({options.derived}));

@@ -291,7 +291,10 @@ def Cnn_DifferentiableOpInterface : OpInterface<"DifferentiableOpInterface"> {
       results, a null value where one is not.}],
       "::llvm::SmallVector<::mlir::Value>", "buildGradients",
       (ins "::mlir::OpBuilder &":$builder, "::mlir::ValueRange":$gradients,
-           "::llvm::ArrayRef<bool>":$wanted)>
+           "::llvm::ArrayRef<bool>":$wanted)>,
+    InterfaceMethod<[{
+      Whether `cnn.adjoint` can stand in for these.}],
+      "bool", "hasAdjoint", (ins), "", "return true;">
   ];
 }
 

@@ -39,6 +39,13 @@ LogicalResult SuppressOp::verify() {
   return success();
 }
 
+bool SuppressOp::hasAdjoint() { return false; }
+
+SmallVector<Value> SuppressOp::buildGradients(OpBuilder &, ValueRange,
+                                              ArrayRef<bool> wanted) {
+  return SmallVector<Value>(wanted.size());
+}
+
 LayerSignature SuppressOp::layerSignature() {
   return {{{"boxes", ParamKind::Tensor},
            {"candidates", ParamKind::Tensor},

@@ -2,7 +2,8 @@
 
 include "CnnBase.td"
 
-def Cnn_SuppressOp : Cnn_Layer<"suppress", ["getFlops"]> {
+def Cnn_SuppressOp : Cnn_Layer<"suppress", ["getFlops"],
+    [DeclareOpInterfaceMethods<Cnn_DifferentiableOpInterface, ["hasAdjoint"]>]> {
   let summary = "Boxes of which none overlaps a better one much";
   let description = [{
     `boxes` is G x n x 4, groups of boxes, each two opposite corners, the lower
@@ -10,7 +11,7 @@ def Cnn_SuppressOp : Cnn_Layer<"suppress", ["getFlops"]> {
     box may be chosen; `threshold` is one number. One by one, a candidate is
     chosen unless a chosen one before it overlaps it by more than `threshold`:
     intersection over union. The result, G x n, is 1 where a box was chosen,
-    else 0.
+    else 0: a decision, which has no gradient.
   }];
   let arguments = (ins AnyRankedTensor:$boxes, AnyRankedTensor:$candidates,
                        AnyRankedTensor:$threshold);

@@ -139,6 +139,12 @@ static Value biasGradient(OpBuilder &builder, Location loc, Value dy,
 // map
 //===----------------------------------------------------------------------===//
 
+bool MapOp::hasAdjoint() { return false; }
+// An access in which one variable stands twice, as reshaping has it, Halide
+// differentiates wrongly (its issue 7385).
+bool FlattenOp::hasAdjoint() { return false; }
+bool UnflattenOp::hasAdjoint() { return false; }
+
 SmallVector<Value> MapOp::buildGradients(OpBuilder &builder,
                                          ValueRange gradients,
                                          ArrayRef<bool> wanted) {

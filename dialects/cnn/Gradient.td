@@ -133,7 +133,7 @@ def Cnn_AdjointFilterOp : Cnn_GradientOp<"adjoint_filter", []> {
 }
 
 def Cnn_UnflattenOp : Cnn_GradientOp<"unflatten", [],
-    [DeclareOpInterfaceMethods<Cnn_DifferentiableOpInterface>]> {
+    [DeclareOpInterfaceMethods<Cnn_DifferentiableOpInterface, ["hasAdjoint"]>]> {
   let summary = "N x CHW to N x C x H x W";
   let arguments = (ins AnyRankedTensor:$x);
   let results = (outs AnyRankedTensor:$result);

@@ -189,6 +189,39 @@ LogicalResult ReduceOp::verify() {
   return verifyBody(*this, getBody(), getFrom().size(), getType());
 }
 
+namespace {
+/// What does not change within a reduction is computed before it, where equal
+/// indices of several reductions become one.
+struct HoistInvariant : OpRewritePattern<ReduceOp> {
+  using OpRewritePattern::OpRewritePattern;
+
+  LogicalResult matchAndRewrite(ReduceOp reduce,
+                                PatternRewriter &rewriter) const override {
+    bool changed = false;
+    Block &body = reduce.getBody().front();
+    auto varies = [&](Operation *op) {
+      return op->walk([&](Operation *inner) {
+        for (Value operand : inner->getOperands())
+          if (operand.getParentBlock() == &body)
+            return WalkResult::interrupt();
+        return WalkResult::advance();
+      }).wasInterrupted();
+    };
+    for (Operation &op : llvm::make_early_inc_range(body.without_terminator()))
+      if (isPure(&op) && !varies(&op)) {
+        rewriter.moveOpBefore(&op, reduce);
+        changed = true;
+      }
+    return success(changed);
+  }
+};
+} // namespace
+
+void ReduceOp::getCanonicalizationPatterns(RewritePatternSet &patterns,
+                                           MLIRContext *context) {
+  patterns.add<HoistInvariant>(context);
+}
+
 void CnnDialect::registerIndexedOps() {
   addOperations<
 #define GET_OP_LIST

@@ -72,6 +72,7 @@ def Cnn_ReduceOp : Cnn_Op<"reduce", [Pure, SingleBlock,
     $kind `from` $from `size` $size attr-dict `:` type($result) $body
   }];
   let hasVerifier = 1;
+  let hasCanonicalizer = 1;
   let extraClassDeclaration = [{
     /// The product of the sizes; -1 where the batch is among them.
     int64_t getCount();

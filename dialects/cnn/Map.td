@@ -4,7 +4,7 @@ include "CnnBase.td"
 
 def Cnn_MapOp : Cnn_Op<"map", [Pure, SingleBlock, IsolatedFromAbove,
     DeclareOpInterfaceMethods<Cnn_ComputeOpInterface, ["getFlops", "isAnchor"]>,
-    DeclareOpInterfaceMethods<Cnn_DifferentiableOpInterface>]> {
+    DeclareOpInterfaceMethods<Cnn_DifferentiableOpInterface, ["hasAdjoint"]>]> {
   let summary = "A function applied to every element";
   let description = [{
     The region computes one element from one element of every operand, with

@@ -4,7 +4,7 @@ include "CnnBase.td"
 include "ShapeEnums.td"
 
 def Cnn_FlattenOp : Cnn_Layer<"flatten", ["movesDataOnly"],
-    [DeclareOpInterfaceMethods<Cnn_DifferentiableOpInterface>]> {
+    [DeclareOpInterfaceMethods<Cnn_DifferentiableOpInterface, ["hasAdjoint"]>]> {
   let summary = "N x C x H x W to N x CHW";
   let arguments = (ins AnyRankedTensor:$x);
   let hasFolder = 1;

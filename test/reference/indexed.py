@@ -51,6 +51,18 @@ FLIP = "op flip(x)[n, c, i, j in 0..x.width - 1] = x[n, c, i, x.width - 1 - j]"
 NEAR = "op near(x)[n, c, i, j] = max(x[n, k + c - 1, i, j] for k in 0..2) * min(x[n, c, i, v] for v)"
 CHOOSE = "op choose(x)[n, c, i, j] = if (i + j) % 2 == 0 and x[n, c, i, j] > 0 { x[n, c, i, j] } else { c - i }"
 PRODUCT = "op products(x, weight w: f32[7, x.channels])[n, o] = sum(x[n, k] * w[o, k] for k)"
+CROSS = ("op cross(x, weight w: f32[{1}, x.channels, 3, 5])[n, c in 0..{1} - 1, i in 0..floor((x.height - 1) / {2}),"
+         " j in 0..floor((x.width - 1) / {2})] edge={0} = sum(x[n, k, {2} * i + u - 1, {2} * j + v - 2] * w[c, k, u, v]"
+         " for k, u in 0..2, v in 0..4)")
+GRAM = ("op gram(x)[n, c, i, j] = sum(sum(x[n, c, u, v] * x[n, b, u, v] for u, v) * x[n, b, i, j] for b)"
+        " / (x.height * x.width)")
+DILATED = ("op dilated(x, weight w: f32[x.channels, 7, 7])[n, c, i, j] ="
+           " max(x[n, c, i + u - 3, j + v - 3] + w[c, u, v] for u in 0..6, v in 0..6)")
+BILATERAL = """op bilateral(x, s = 0.5)[n, c, i, j] {
+  near = sum(exp(-s * (x[n, c, i + u, j + v] - x[n, c, i, j]) ** 2) for u in -3..3, v in -3..3)
+  return sum(exp(-s * (x[n, c, i + u, j + v] - x[n, c, i, j]) ** 2) * x[n, c, i + u, j + v] for u in -3..3, v in -3..3) / near
+}"""
+MIXED = "op mixed(x, weight w: f32[9, x.channels, x.height])[n, o in 0..8, a in 0..4] = sum(x[n, c, i, j] * w[o, c, i] * (j + a) for c, i, j)"
 PICK = "op pick(x, label)[n] = x[n, label[n]] + 0.5 * label[n]"
 
 
@@ -81,6 +93,29 @@ def operations(grid):
         np.pad(abs(x), ((0, 0), (0, 0), (4, 4), (3, 3))), (9, 7), (2, 3)).sum((4, 5))], [WIDE])
     add("index_wide_window", "wide", (16, 13, 17), lambda g, x: [np.lib.stride_tricks.sliding_window_view(
         np.pad(abs(x), ((0, 0), (0, 0), (4, 4), (3, 3))), (9, 7), (2, 3)).sum((4, 5))], [WIDE])
+    borders = (("zero", "constant"), ("replicate", "edge"), ("reflect", "reflect"), ("circular", "wrap"))
+    for (edge, mode), shape, outside, stride in zip(borders * 2, [(5, 19, 23), (16, 28, 28), (3, 31, 17), (20, 12, 50)] * 2,
+                                                    (7, 32, 12, 5, 16, 4, 33, 6), (1, 1, 2, 1, 2, 1, 1, 3)):
+        def cross(g, x, mode=mode, outside=outside, stride=stride):
+            padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (2, 2)), mode=mode)
+            window = np.lib.stride_tricks.sliding_window_view(padded, (3, 5), (2, 3))[:, :, ::stride, ::stride]
+            return [np.einsum("nkijuv,ckuv->ncij", window, weight(g, "cross_1.w", outside, x.shape[1], 3, 5))]
+        add(f"index_products_{edge}", "cross", shape, cross, [CROSS.format(edge, outside, stride)])
+    for shape in ((12, 9, 11), (64, 14, 14), (20, 31, 33)):
+        add("index_sum_of_sums", "gram", shape, lambda g, x: [
+            np.einsum("ncuv,nbuv,nbij->ncij", x, x, x, optimize=True) / x[0, 0].size], [GRAM])
+    for shape in ((3, 40, 41), (32, 14, 14)):
+        add("index_max_window", "dilated", shape, lambda g, x: [
+            (windows(x, 7) + weight(g, "dilated_1.w", x.shape[1], 7, 7)[:, None, None]).max((4, 5))], [DILATED])
+
+        def bilateral(g, x):
+            near = np.exp(-0.5 * (windows(x, 7) - x[..., None, None]) ** 2)
+            return [(near * windows(x, 7)).sum((4, 5)) / near.sum((4, 5))]
+        add("index_two_sums", "bilateral", shape, bilateral, [BILATERAL])
+    for shape in ((8, 7, 7), (5, 30, 33)):
+        add("index_sum_of_maps", "mixed", shape, lambda g, x: [np.einsum(
+            "ncij,oci,ja->noa", x, weight(g, "mixed_1.w", 9, *x.shape[1:3]), np.add.outer(np.arange(x.shape[3]), np.arange(5)))],
+            [MIXED])
     add("index_flip", "flip", (17, 7, 9), lambda g, x: [x[..., ::-1]], [FLIP])
     add("index_channels", "near", (17, 7, 9), lambda g, x: [
         np.maximum(np.maximum(np.pad(x, ((0, 0), (1, 0), (0, 0), (0, 0)))[:, :-1], x),
