@@ -125,6 +125,7 @@ def suites(slow):
             Suite("opencl-networks-all", [*REFERENCE, "--networks", FORCED_NETWORKS, "--batch", "3", "--", "--target",
                                           "opencl"], minutes=120),
             Suite("ptxas", [PYTHON, ROOT / "test" / "execute" / "run_ptxas.py"], minutes=20),
+            Suite("pytorch", [PYTHON, ROOT / "test" / "emit" / "run_pytorch.py"], minutes=60),
             Suite("onnx-all", ONNX, minutes=60),
             Suite("onnx-import", [PYTHON, ROOT / "test" / "onnx" / "import.py", "--networks"], minutes=60),
             Suite("training-whole", [PYTHON, ROOT / "test" / "train" / "run_training.py", "--whole"], minutes=60),

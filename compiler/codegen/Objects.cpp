@@ -5,6 +5,7 @@
 #include "compiler/codegen/DeviceRuntime.h"
 #include "compiler/codegen/ProgramTable.h"
 
+#include "llvm/ADT/StringSet.h"
 #include "llvm/Support/xxhash.h"
 
 #include <cerrno>
@@ -79,6 +80,38 @@ bool makeObjects(exec::ProgramOp program, const WeightSource &weights,
     return fail(error);
   return writeWhole(tablePath, bytes) ||
          fail("can't write " + tablePath + ": " + strerror(errno));
+}
+
+bool makeObjects(ArrayRef<NamedProgram> programs, const Target &target,
+                 const ProgramOptions &how, ProgramObjects &objects,
+                 raw_ostream &errors) {
+  auto fail = [&](const std::string &message) {
+    errors << "error: " << message << "\n";
+    return false;
+  };
+  StringSet<> linked;
+  for (auto [index, named] : enumerate(programs)) {
+    ProgramTableOptions table;
+    table.symbol = named.symbol;
+    table.embedWeights = false;
+    auto kernels = compileKernels(named.program, target, how.kernels, {}, errors);
+    if (mlir::failed(kernels))
+      return false;
+    for (const CompiledKernel &kernel : *kernels)
+      if (linked.insert(kernel.path).second)
+        objects.paths.push_back(kernel.path);
+    std::string error, bytes = compileHostModule(
+                           *buildProgramTable(named.program, target, table), target, error);
+    if (bytes.empty())
+      return fail(error);
+    std::string path = how.output + "." + std::to_string(index) + ".tmp" +
+                       std::to_string(getpid()) + ".o";
+    objects.paths.push_back(path);
+    objects.temporaries.push_back(path);
+    if (!writeWhole(path, bytes))
+      return fail("can't write " + path + ": " + strerror(errno));
+  }
+  return true;
 }
 
 } // namespace halcyon

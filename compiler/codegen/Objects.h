@@ -30,6 +30,18 @@ struct ProgramObjects {
   std::vector<std::string> temporaries;
 };
 
+/// A program without weights of its own, and the symbol of its table.
+struct NamedProgram {
+  exec::ProgramOp program;
+  std::string symbol;
+};
+
+/// Makes the objects of several programs, of which equal kernels are one. False
+/// after messages to `errors`.
+bool makeObjects(llvm::ArrayRef<NamedProgram> programs, const Target &target,
+                 const ProgramOptions &how, ProgramObjects &objects,
+                 llvm::raw_ostream &errors);
+
 /// What weights, prepared for a program, are known by.
 uint64_t weightsIdOf(exec::ProgramOp program, const WeightSource &weights);
 

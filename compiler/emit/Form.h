@@ -47,6 +47,9 @@ public:
   /// Whether it is made of the graph that the language describes, rather than
   /// of the kernels that were chosen for a target.
   virtual bool readsGraph() const { return false; }
+  /// Whether it is made of a model's forward and backward passes, each a program of
+  /// its own, whose weights are inputs.
+  virtual bool readsPasses() const { return false; }
   /// Whether weights can lie in its source as well as beside it.
   virtual bool embedsWeights() const { return false; }
   /// The machine that it is for where `--target` names none.

@@ -34,9 +34,13 @@ static std::string tableSymbol(const Interface &interface) {
   return interface.name + "_program";
 }
 
-std::vector<ExportedSymbol> publicSymbols(const Interface &interface) {
-  std::string table = tableSymbol(interface);
-  std::vector<ExportedSymbol> exported = {{table, table}};
+std::vector<ExportedSymbol> publicSymbols(const Interface &interface,
+                                          std::vector<std::string> tables) {
+  if (tables.empty())
+    tables = {tableSymbol(interface)};
+  std::vector<ExportedSymbol> exported;
+  for (const std::string &table : tables)
+    exported.push_back({table, table});
   for (const std::string &function : publicFunctions())
     exported.push_back({function, ownName(function, interface.name)});
   return exported;
@@ -49,7 +53,10 @@ std::string abiVersion() {
       .first.str();
 }
 
-std::string libraryHeader(const Interface &interface) {
+std::string libraryHeader(const Interface &interface,
+                          std::vector<std::string> tables) {
+  if (tables.empty())
+    tables = {tableSymbol(interface)};
   const std::string &name = interface.name;
   auto [about, declarations] =
       textOf("halcyon/halcyon.h").split("\n#ifndef HALCYON_HALCYON_H\n");
@@ -65,14 +72,15 @@ std::string libraryHeader(const Interface &interface) {
       declarations.str();
   for (const std::string &function : publicFunctions())
     replaceAll(text, function + "(", ownName(function, name) + "(");
-  replaceAll(text, "halcyon_program_main", tableSymbol(interface));
+  replaceAll(text, "halcyon_program_main", tables.front());
   replaceAll(text, "HALCYON_HALCYON_H",
              "HALCYON_" + StringRef(name).upper() + "_H");
   std::string opening = "extern \"C\" {\n#endif\n";
-  text.insert(text.find(opening) + opening.size(),
-              "\n/// The model. It never changes, and any number of sessions "
-              "may share it.\nHALCYON_API extern const halcyon_program " +
-                  tableSymbol(interface) + ";\n");
+  std::string declared = "\n/// The model. It never changes, and any number of sessions "
+                         "may share it.\n";
+  for (const std::string &table : tables)
+    declared += "HALCYON_API extern const halcyon_program " + table + ";\n";
+  text.insert(text.find(opening) + opening.size(), declared);
   return text;
 }
 

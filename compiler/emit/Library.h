@@ -9,14 +9,16 @@
 namespace halcyon {
 
 /// The functions of the C interface, called NAME_... in a library, and its
-/// table, NAME_program.
-std::vector<ExportedSymbol> publicSymbols(const Interface &interface);
+/// tables: NAME_program where none are given.
+std::vector<ExportedSymbol> publicSymbols(const Interface &interface,
+                                          std::vector<std::string> tables = {});
 
 /// HALCYON_ABI_VERSION.
 std::string abiVersion();
 
-/// halcyon.h with the model's own names and what it takes and gives.
-std::string libraryHeader(const Interface &interface);
+/// halcyon.h with the model's own names, its tables, and what it takes and gives.
+std::string libraryHeader(const Interface &interface,
+                          std::vector<std::string> tables = {});
 
 /// Makes the objects of the program and gives them to `link`, which says what
 /// went wrong. False after messages. `table` is the symbol of the program's table,

@@ -4,6 +4,7 @@
 #include "compiler/passes/TrainingMaps.h"
 
 #include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/StringMap.h"
 
 namespace halcyon {
 #define GEN_PASS_DEF_DIFFERENTIATE
@@ -141,12 +142,16 @@ void Differentiate::runOnOperation() {
   parts.clear();
   Block &body = getOperation().getBody().front();
   OutputOp loss;
-  SmallVector<InputOp> wrt;
+  llvm::StringMap<Value> outputs;
+  SmallVector<InputOp> wrt, cotangents;
   SmallVector<Operation *> forward;
   for (Operation &op : body) {
     if (auto output = dyn_cast<OutputOp>(op)) {
       if (output.getName() == "loss")
         loss = output;
+      outputs[output.getName()] = output.getValue();
+    } else if (op.hasAttr(kCotangentAttr)) {
+      cotangents.push_back(cast<InputOp>(op));
     } else if (op.hasAttr(kWrtAttr)) {
       wrt.push_back(cast<InputOp>(op));
     } else if (isa<ComputeOpInterface>(op)) {
@@ -155,13 +160,16 @@ void Differentiate::runOnOperation() {
   }
   if (wrt.empty())
     return;
-  if (!loss) {
+  if (!loss && cotangents.empty()) {
     getOperation().emitError("a model that is differentiated has an output 'loss'");
     return signalPassFailure();
   }
   findActive();
   OpBuilder builder = OpBuilder::atBlockEnd(&body);
-  if (failed(seed(builder, loss)))
+  for (InputOp input : cotangents)
+    parts[outputs[input->getAttrOfType<StringAttr>(kCotangentAttr)]].push_back(
+        input.getResult());
+  if (cotangents.empty() && failed(seed(builder, loss)))
     return signalPassFailure();
   for (Operation *op : llvm::reverse(forward))
     propagate(builder, op);

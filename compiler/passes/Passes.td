@@ -38,6 +38,12 @@ def SplitTraining : Pass<"cnn-split-training", "::mlir::ModuleOp"> {
     `step` inputs of the model are marked, too, and a model without a loss gets
     one, the sum of the squares of its outputs.
 
+    `autograd` makes `NAME_training` and `NAME_inference` of any model, without a loss:
+    inputs become `in:NAME`, outputs `out:NAME`, in both all inputs that may have
+    gradients are marked, and inputs `cotangent:NAME`, marked `cnn.cotangent`,
+    stand for the gradients of the outputs. Where both behave the same there is
+    `NAME_training` alone.
+
     ```mlir
     cnn.model @net attributes {cnn.train = {...}} {
       %x = cnn.input "image" : tensor<?x3x8x8xf32>
@@ -53,8 +59,38 @@ def SplitTraining : Pass<"cnn-split-training", "::mlir::ModuleOp"> {
     ```
   }];
   let options = [
-    Option<"check", "check", "bool", "false", "For checking gradients">
+    Option<"check", "check", "bool", "false", "For checking gradients">,
+    Option<"autograd", "autograd", "bool", "false",
+           "For gradients by what another program makes of the outputs">
   ];
+}
+
+def CutBackward : Pass<"cnn-cut-backward", "::mlir::ModuleOp"> {
+  let summary = "Forward and backward pass as models of their own";
+  let description = [{
+    Of a differentiated model with inputs `cnn.cotangent`, everything that depends
+    on them becomes `NAME_backward`, the rest `NAME_forward`. What the former
+    needs of the latter is an output `saved:N` there and an input here;
+    elementwise values are computed again from what they were made of, so that a
+    convolution with its norm and activation saves one tensor.
+
+    ```mlir
+    cnn.model @net_training {
+      %x = cnn.input "in:x" : tensor<?x8xf32>
+      %g = cnn.input "cotangent:y" {cnn.cotangent = "out:y"} : tensor<?x8xf32>
+      ...
+    ```
+    becomes
+    ```mlir
+    cnn.model @net_training_forward {
+      %x = cnn.input "in:x" : tensor<?x8xf32>
+      ...
+    cnn.model @net_training_backward {
+      %g = cnn.input "cotangent:y" : tensor<?x8xf32>
+      %0 = cnn.input "saved:0" : tensor<?x8x4x4xf32>
+      ...
+    ```
+  }];
 }
 
 def Widen : Pass<"cnn-widen", "::halcyon::cnn::ModelOp"> {
@@ -81,7 +117,8 @@ def Differentiate : Pass<"cnn-differentiate", "::halcyon::cnn::ModelOp"> {
     reaches a value on several ways is summed; what no marked input reaches costs
     nothing. Operations that build their own gradients do so, and of the others
     `cnn.adjoint` is derived from the algorithm. `derived` takes that one of all
-    operations.
+    operations. Where inputs are marked `cnn.cotangent`, no loss is needed: they are
+    the gradients of the outputs that they name.
   }];
   let options = [
     Option<"derived", "derived", "bool", "false",

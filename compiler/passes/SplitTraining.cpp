@@ -67,6 +67,7 @@ public:
       : model(model), step(training), marked(marked) {}
   void run();
   void makeLoss();
+  void makeCotangents();
   void markInputs();
   /// Leaves what step `which` of models in turn needs, and none of the others'
   /// weights to change.
@@ -95,9 +96,13 @@ struct SplitTraining : halcyon::impl::SplitTrainingBase<SplitTraining> {
   void runOnOperation() override {
     SmallVector<ModelOp> models;
     for (auto model : getOperation().getOps<ModelOp>())
-      if (check || model->hasAttr(kTrainAttr))
+      if (check || autograd || model->hasAttr(kTrainAttr))
         models.push_back(model);
     for (ModelOp model : models) {
+      if (autograd) {
+        splitForAutograd(model);
+        continue;
+      }
       OpBuilder builder(model);
       if (auto train = model->getAttrOfType<DictionaryAttr>(kTrainAttr))
         if (auto turns = train.getAs<ArrayAttr>("turns")) {
@@ -136,6 +141,9 @@ struct SplitTraining : halcyon::impl::SplitTrainingBase<SplitTraining> {
     model.setSymName("eval");
     Splitter(model, /*training=*/false, /*marked=*/false).run();
   }
+
+private:
+  void splitForAutograd(ModelOp model);
 };
 } // namespace
 
@@ -164,6 +172,37 @@ void Splitter::eraseUnused() {
       op.erase();
 }
 
+/// Without places, which differ where the operations are the same.
+static std::string textOf(ModelOp model) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  for (Operation &op : model.getBody().front())
+    op.print(os, OpPrintingFlags().useLocalScope());
+  return text;
+}
+
+void SplitTraining::splitForAutograd(ModelOp model) {
+  model->removeAttr(kTrainAttr);
+  OpBuilder builder(model);
+  std::string training;
+  for (StringRef mode : {"training", "inference"}) {
+    auto made = cast<ModelOp>(builder.clone(*model));
+    made.setSymName((model.getSymName() + "_" + mode).str());
+    for (auto rule :
+         llvm::make_early_inc_range(made.getBody().front().getOps<RuleOp>()))
+      rule.erase();
+    Splitter splitter(made, mode == "training", /*marked=*/true);
+    splitter.makeCotangents();
+    splitter.markInputs();
+    splitter.run();
+    std::string text = textOf(made);
+    if (text == training)
+      made.erase();
+    training = text;
+  }
+  model.erase();
+}
+
 /// The sum of the squares of all outputs, unless there is a loss.
 void Splitter::makeLoss() {
   OpBuilder builder = OpBuilder::atBlockEnd(&model.getBody().front());
@@ -181,9 +220,33 @@ void Splitter::makeLoss() {
                      nullptr);
 }
 
+/// An input for the gradient of every output that may have one; no name of the
+/// model's own meets those that passes make.
+void Splitter::makeCotangents() {
+  OpBuilder builder = OpBuilder::atBlockBegin(&model.getBody().front());
+  auto prefixed = [&](StringRef prefix, StringRef name) {
+    return builder.getStringAttr(prefix + name);
+  };
+  for (auto input : model.getBody().front().getOps<InputOp>()) {
+    input.setNameAttr(prefixed("in:", input.getName()));
+    input.removeImageAttr();
+  }
+  for (auto output : model.getBody().front().getOps<OutputOp>()) {
+    StringRef name = output.getName();
+    output.setNameAttr(prefixed("out:", name));
+    auto type = tensorOf(output.getValue());
+    if (!isa<FloatType>(type.getElementType()))
+      continue;
+    auto input = InputOp::create(builder, output.getLoc(), type,
+                                 prefixed("cotangent:", name), DictionaryAttr());
+    input->setAttr(kCotangentAttr, output.getNameAttr());
+  }
+}
+
 void Splitter::markInputs() {
   for (auto input : model.getBody().front().getOps<InputOp>())
-    if (isa<FloatType>(tensorOf(input.getResult()).getElementType()))
+    if (isa<FloatType>(tensorOf(input.getResult()).getElementType()) &&
+        !input->hasAttr(kCotangentAttr))
       input->setAttr(kWrtAttr, UnitAttr::get(model.getContext()));
 }
 

@@ -25,7 +25,7 @@ void buildTrainingPipeline(OpPassManager &module,
 
 void buildGradientCheckPipeline(OpPassManager &module,
                                 const PipelineOptions &options) {
-  module.addPass(createSplitTraining({/*check=*/true}));
+  module.addPass(createSplitTraining({/*check=*/true, /*autograd=*/false}));
   OpPassManager &model = module.nest<cnn::ModelOp>();
   model.addPass(createNormalizePadding());
   model.addPass(createSimplify());
@@ -41,6 +41,15 @@ void buildProbePipeline(OpPassManager &module, const PipelineOptions &options) {
   model.addPass(createNormalizePadding());
   model.addPass(createFoldBatchNorm());
   model.addPass(createDifferentiate({options.derived}));
+}
+
+void buildAutogradPipeline(OpPassManager &module, const PipelineOptions &options) {
+  module.nest<cnn::ModelOp>().addPass(createOpenBatch());
+  module.addPass(createSplitTraining({/*check=*/false, /*autograd=*/true}));
+  OpPassManager &model = module.nest<cnn::ModelOp>();
+  model.addPass(createNormalizePadding());
+  model.addPass(createDifferentiate({options.derived}));
+  module.addPass(createCutBackward());
 }
 
 void buildGraphPipeline(OpPassManager &module, const PipelineOptions &options) {

@@ -33,6 +33,11 @@ void buildGradientCheckPipeline(mlir::OpPassManager &module,
 void buildProbePipeline(mlir::OpPassManager &module,
                         const PipelineOptions &options);
 
+/// cnn to cnn: a model as `NAME_training_forward`, `NAME_training_backward` and, where it
+/// behaves otherwise then, `NAME_inference_forward`, `NAME_inference_backward`.
+void buildAutogradPipeline(mlir::OpPassManager &module,
+                           const PipelineOptions &options);
+
 /// cnn to cnn: one form of padding, norms folded, operations grouped into
 /// kernels, what is stored in bf16.
 void buildGraphPipeline(mlir::OpPassManager &module,

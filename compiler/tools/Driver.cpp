@@ -328,6 +328,8 @@ bool Driver::differentiateForCheck() {
 
 bool Driver::differentiateForProbe() { return runPhase(buildProbePipeline); }
 
+bool Driver::differentiateForAutograd() { return runPhase(buildAutogradPipeline); }
+
 bool Driver::optimize() { return runPhase(buildGraphPipeline); }
 
 bool Driver::chooseKernels() {
@@ -411,28 +413,19 @@ bool Driver::makeTrainer(const ProgramOptions &how) {
            fail("can't write " + path + ": " + strerror(errno));
   };
   auto symbolOf = [](StringRef name) { return "halcyon_program_" + name.str(); };
-  StringSet<> linked;
   const json::Array *turns = plan.getArray("turns");
   std::vector<std::string> steps = cnn::stepNames(turns ? turns->size() : 0),
                            names = steps;
   names.push_back("eval");
+  std::vector<NamedProgram> programs;
   for (const std::string &name : names) {
     auto exec = module->lookupSymbol<exec::ProgramOp>(name);
     if (!exec)
       return fail("the training has no program '" + name + "'");
-    ProgramTableOptions table;
-    table.symbol = symbolOf(name);
-    table.embedWeights = false;
-    auto kernels = compileKernels(exec, target, how.kernels, {}, errs());
-    if (mlir::failed(kernels))
-      return false;
-    // Equal kernels of both are one.
-    for (const CompiledKernel &kernel : *kernels)
-      if (linked.insert(kernel.path).second)
-        objects.paths.push_back(kernel.path);
-    if (!compile(*buildProgramTable(exec, target, table), name))
-      return false;
+    programs.push_back({exec, symbolOf(name)});
   }
+  if (!halcyon::makeObjects(programs, target, how, objects, errs()))
+    return false;
   std::string text = formatv("{0}", json::Value(json::Object(plan)));
   for (std::string &name : steps)
     name = symbolOf(name);

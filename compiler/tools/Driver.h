@@ -63,6 +63,7 @@ public:
   bool differentiate(); ///< a model that is trained to `step` and `eval`
   bool differentiateForCheck(); ///< `step` gives gradients, `eval` the loss
   bool differentiateForProbe(); ///< the outputs' `loss` by all marked inputs
+  bool differentiateForAutograd(); ///< forward and backward passes as programs
   bool optimize();  ///< groups operations into kernels
   bool chooseKernels(); ///< algorithms and layouts
   bool lower();     ///< to exec

@@ -77,6 +77,8 @@ static int emit() {
   if (!error.empty())
     return !fail(error);
   if (!what.readsGraph()) {
+    if (what.readsPasses() && !driver.differentiateForAutograd())
+      return 1;
     if (!driver.optimize() || !driver.chooseKernels() || !driver.lower())
       return 1;
     if (!driver.program())

@@ -1,6 +1,7 @@
 //===- import.cpp - halcyon import: an ONNX model as a model to read ------===//
 
 #include "compiler/codegen/Cache.h"
+#include "compiler/import/Safetensors.h"
 #include "compiler/import/onnx/Model.h"
 #include "compiler/tools/Driver.h"
 #include "compiler/write/Write.h"
@@ -90,7 +91,7 @@ static int importModel() {
   std::string newText = text + suffix, newWeights = (weights + suffix).str();
   FileRemover removeText(newText), removeWeights(newWeights);
   std::string error =
-      write::writeSafetensors(written.weights, *driver.weights, newWeights);
+      writeSafetensors(written.weights, *driver.weights, newWeights);
   if (!error.empty())
     return !fail("can't write " + weights + ": " + error);
   if (!writeWhole(newText, written.text))

@@ -28,11 +28,6 @@ using Describe = llvm::function_ref<std::string(mlir::Operation *)>;
 Written writeModel(mlir::ModuleOp module, Describe describe,
                    llvm::raw_ostream &errors);
 
-/// What is wrong with writing weights to a safetensors file; nothing where it
-/// went well. They are written one after the other, as they lie in the source.
-std::string writeSafetensors(const std::map<std::string, std::string> &names,
-                             const WeightSource &weights, llvm::StringRef path);
-
 /// The same operations on the same weights, whatever their names, the order in
 /// which they stand, and the form in which padding and concatenations are given?
 /// `weights` gets the name in `right` and in `left` of every weight.

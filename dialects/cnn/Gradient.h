@@ -12,6 +12,8 @@ namespace halcyon::cnn {
 
 /// Marks the inputs of a model whose gradients are wanted.
 constexpr llvm::StringLiteral kWrtAttr = "cnn.wrt";
+/// On an input, the name of the output of which it is the gradient.
+constexpr llvm::StringLiteral kCotangentAttr = "cnn.cotangent";
 
 /// Sums `gradient`, which has the shape of what broadcasting gave, to the shape
 /// of the operand that was broadcast; itself where they are one.

@@ -1,6 +1,6 @@
 //===- Safetensors.cpp - Weights as a safetensors file --------------------===//
 
-#include "compiler/write/Write.h"
+#include "compiler/import/Safetensors.h"
 
 #include "llvm/Support/Endian.h"
 #include "llvm/Support/FileSystem.h"
@@ -8,7 +8,7 @@
 
 using namespace llvm;
 
-namespace halcyon::write {
+namespace halcyon {
 
 /// f32 in files of every kind: it is what the language's weights are.
 std::string writeSafetensors(const std::map<std::string, std::string> &names,
@@ -51,4 +51,4 @@ std::string writeSafetensors(const std::map<std::string, std::string> &names,
   return error;
 }
 
-} // namespace halcyon::write
+} // namespace halcyon
