@@ -55,8 +55,9 @@ public:
   bool isGeneral() const override { return true; }
 
   bool handles(const Group &group, const Target &target,
-               std::string &) const override {
-    return group.anchorAs<cnn::IndexedOp>() && isDefined(group) &&
+               std::string &why) const override {
+    const Kernel *own = findKernel("indexed");
+    return own->takes(group, target, why) && isDefined(group) &&
            target.lanes > 1;
   }
 
@@ -65,9 +66,10 @@ public:
     return {uniformLayout(group, "nchw")};
   }
 
-  // Between loops without tiles and loops with them.
+  // More than that of `indexed`, so that it is never taken unmeasured.
   double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.05);
+    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.02) +
+           10 * target.callSeconds;
   }
 
   void build(KernelBuilder &b) const override {

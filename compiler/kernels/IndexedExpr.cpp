@@ -12,8 +12,9 @@ using Halide::Var;
 
 namespace halcyon {
 
-/// Windows of up to so many elements are written out.
-constexpr int64_t kWrittenOut = 32;
+/// Windows of up to so many elements are written out. Of whole numbers Halide
+/// looks for bounds, for which it takes minutes where there are many choices.
+constexpr int64_t kWrittenOut = 32, kWholeWrittenOut = 9;
 
 //===----------------------------------------------------------------------===//
 // Elements
@@ -209,13 +210,30 @@ Expr IndexedExpr::meanOf(cnn::ReduceOp reduce, Expr sum) {
   return sum * factor;
 }
 
+/// How often a value is needed: where reductions read it, for each of their terms.
+static double needs(cnn::IndexAnalysis &analysis, Value value) {
+  double most = 0;
+  SmallVector<Value> pending = {value};
+  llvm::SmallPtrSet<Operation *, 8> seen;
+  while (!pending.empty())
+    for (Operation *user : pending.pop_back_val().getUsers()) {
+      if (!seen.insert(user).second)
+        continue;
+      most = std::max(most, analysis.runs(user->getBlock()));
+      if (!isa<cnn::ReduceOp>(user))
+        llvm::append_range(pending, user->getResults());
+    }
+  return most;
+}
+
 /// Whether every element computes its own value of a small window.
 bool IndexedExpr::writesOut(cnn::ReduceOp reduce) {
   int64_t count = reduce.getCount();
-  if (count < 0 || count > kWrittenOut)
+  bool whole = !isa<FloatType>(reduce.getType());
+  if (count < 0 || count > (whole ? kWholeWrittenOut : kWrittenOut))
     return false;
-  return count == 1 ||
-         2 * analysis.instances(reduce) >= analysis.runs(reduce->getBlock());
+  return count == 1 || 2 * analysis.instances(reduce) >=
+                           needs(analysis, reduce.getResult());
 }
 
 Expr IndexedExpr::writtenOut(cnn::ReduceOp reduce, const Values &known) {
