@@ -453,8 +453,10 @@ void scheduleStage(KernelBuilder &b, IndexedExpr &exprs,
 void schedulePadded(KernelBuilder &b, IndexedExpr &exprs) {
   for (Func padded : exprs.paddedOperands()) {
     std::vector<Var> vars = padded.args();
-    padded.compute_root().vectorize(vars.front(), b.target.lanes, TailStrategy::RoundUp);
-    intoTasks(padded, ArrayRef(vars).drop_front(), 128);
+    padded.compute_root().vectorize(vars.front(), b.target.lanes,
+                                    TailStrategy::RoundUp);
+    if (vars.size() > 1)
+      intoTasks(padded, ArrayRef(vars).drop_front(), 128);
   }
 }
 
