@@ -29,11 +29,18 @@ unsigned innermostOf(Type type) {
 }
 
 bool isHeavy(cnn::IndexAnalysis &facts, cnn::ReduceOp reduce) {
-  double terms = 1;
+  double terms = 1, elements = 0;
   for (int64_t size : reduce.getSize())
     terms *= size < 0 ? 8 : (double)size;
-  return terms >= 8 && facts.instances(reduce) >= 32 &&
-         terms * facts.instances(reduce) >= 65536;
+  for (Value input : reduce->getParentOfType<cnn::IndexedOp>().getInputs()) {
+    double size = 1;
+    for (int64_t dim : cnn::tensorOf(input).getShape())
+      size *= ShapedType::isDynamic(dim) ? 1 : (double)dim;
+    elements += size;
+  }
+  double all = terms * facts.instances(reduce);
+  return terms >= 8 && facts.instances(reduce) >= 32 && all >= 65536 &&
+         all >= 8 * elements;
 }
 
 //===----------------------------------------------------------------------===//

@@ -20,8 +20,8 @@ mlir::Value contiguousIndex(IndexedExpr &exprs, const IndexedExpr::Stage &stage)
 /// vectors along another.
 constexpr int kTileRows = 8, kTileVectors = 4;
 
-/// Whether a reduction does so much for each element of the result that
-/// registers have to hold a tile of it: as products of matrices do.
+/// Whether a reduction does so much with each element that it reads that registers
+/// have to hold a tile of the result: as products of matrices do.
 bool isHeavy(cnn::IndexAnalysis &facts, cnn::ReduceOp reduce);
 
 /// Cuts a stage that is computed by itself into tasks, tiles and vectors.

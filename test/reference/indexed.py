@@ -218,14 +218,14 @@ def losses(grid):
 
     def contrastive(x, y, same):
         d, same = distance(*flat(x, y)), same[:, None]
-        return same * d ** 2 + (1 - same) * np.maximum(6 - d, 0) ** 2
+        return same * d ** 2 + (1 - same) * np.maximum(12 - d, 0) ** 2
 
     def cosine(x, y):
         x, y = flat(x, y)
         return ((x * y).sum(1) / np.linalg.norm(x, axis=1) / np.linalg.norm(y, axis=1))[:, None]
 
     add("loss_triplet", "return triplet(x -> flatten, y -> flatten, z -> flatten)", vectors, triplet)
-    add("loss_contrastive", "return contrastive(x -> flatten, y -> flatten, z, margin=6)", [*vectors[:2], Whole(2)],
+    add("loss_contrastive", "return contrastive(x -> flatten, y -> flatten, z, margin=12)", [*vectors[:2], Whole(2)],
         contrastive)
     add("loss_cosine", "return cosine_similarity(x -> flatten, y -> flatten)", vectors[:2], cosine)
     add("loss_perceptual", "return perceptual(x, y, features)", [(5, 8, 6)] * 2, lambda x, y: (
