@@ -16,7 +16,9 @@ namespace halcyon {
 
 std::string kernelText(StringRef kernel) {
   StringRef word = kernel.rtrim("0123456789");
-  if (word.empty() || word.size() == kernel.size())
+  // A year is a part of the name.
+  size_t digits = kernel.size() - word.size();
+  if (word.empty() || digits == 0 || digits == 4)
     return kernel.str();
   return (word + "(" + kernel.drop_front(word.size()) + ")").str();
 }
