@@ -234,15 +234,16 @@ std::string weightsFileHeader(exec::ProgramOp program, uint64_t id) {
 
 std::string writeWeightsFile(exec::ProgramOp program, const WeightSource &source,
                              uint64_t id, const std::string &path) {
-  const uint64_t page = 4096, size = program.getWeights();
+  const uint64_t size = program.getWeights();
   const std::string header = weightsFileHeader(program, id);
   WholeFile file(path);
   file.write(header.data(), header.size(), 0);
   prepareWeights(program, source, 0, 1,
                  [&](int64_t offset, StringRef bytes) {
-                   return file.write(bytes.data(), bytes.size(), page + offset);
+                   return file.write(bytes.data(), bytes.size(),
+                                     kWeightsFileStart + offset);
                  });
-  return file.finish(page + size);
+  return file.finish(kWeightsFileStart + size);
 }
 
 } // namespace halcyon

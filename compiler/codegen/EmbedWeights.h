@@ -39,6 +39,8 @@ std::string writeWeightsPart(exec::ProgramOp program, const WeightSource &source
                              unsigned part, unsigned parts,
                              const std::string &path, uint64_t offset);
 
+/// Where the weights begin in such a file.
+constexpr uint64_t kWeightsFileStart = 4096;
 /// How such a file begins, as far as it is not zeros.
 std::string weightsFileHeader(exec::ProgramOp program, uint64_t id);
 

@@ -256,9 +256,6 @@ static std::string plainMachine(StringRef halide) {
   return join(ArrayRef(parts).take_front(3), "-");
 }
 
-/// Where they begin in a weights file.
-static constexpr uint64_t weightsStart = 4096;
-
 /// The weights of a file as C's numbers.
 static std::string weightsText(const std::string &path, std::string &error) {
   auto file = MemoryBuffer::getFile(path, /*IsText=*/false,
@@ -267,7 +264,7 @@ static std::string weightsText(const std::string &path, std::string &error) {
     error = "can't read " + path + ": " + file.getError().message();
     return "";
   }
-  StringRef bytes = (*file)->getBuffer().drop_front(weightsStart);
+  StringRef bytes = (*file)->getBuffer().drop_front(kWeightsFileStart);
   std::string text = bytes.empty() ? "0" : "";
   text.reserve(4 * bytes.size());
   for (auto [index, byte] : enumerate(bytes)) {
@@ -316,7 +313,7 @@ bool CForm::write(Emission &emission) const {
   for (unsigned char byte : weightsFileHeader(emission.program, id))
     values["HEADER"] += (StringRef(comma) + number(byte)).str();
   values["WEIGHT_BYTES"] = number(emission.program.getWeights());
-  values["WEIGHTS_AT"] = number(weightsStart);
+  values["WEIGHTS_AT"] = number(kWeightsFileStart);
   std::string file = name + ".weights";
   values["WEIGHTS_ABOUT"] = "`" + file + "` (`" + name + "_load_weights` reads it)";
   values["TAKE_WEIGHTS"] = "  void *weights = " + name + "_load_weights(\"" + file +

@@ -118,8 +118,7 @@ Func logicalInput(KernelBuilder &b, Value argument) {
     at = b.coordinates(type, {at[3], Expr(), at[2], at[1], at[0]});
   Func f("in" + std::to_string(cast<BlockArgument>(argument).getArgNumber()) +
          "_logical");
-  Expr value = b.read(argument, at);
-  f(vars) = type.getElementType().isInteger(1) ? value != 0 : value;
+  f(vars) = b.read(argument, at);
   return f;
 }
 

@@ -67,6 +67,8 @@ ImageParam KernelBuilder::input(Value argument) {
 
 Expr KernelBuilder::read(Value argument, ArrayRef<Expr> at) {
   Expr value = input(argument)(at.vec());
+  if (cnn::tensorOf(argument).getElementType().isInteger(1))
+    return value != 0;
   if (value.type() != Halide::BFloat(16))
     return value;
   // As whole numbers: Halide would move arithmetic before a cast, and round.
@@ -167,18 +169,12 @@ void KernelBuilder::bind(Value anchorResult,
   bound[anchorResult.getAsOpaquePointer()] = std::move(value);
 }
 
-/// What is computed with an element: a truth value is a byte in memory.
-static Expr scalarOf(Value argument, Expr element) {
-  return cnn::tensorOf(argument).getElementType().isInteger(1) ? element != 0
-                                                               : element;
-}
-
 Expr KernelBuilder::at(Value value, const Point &p) {
   auto found = bound.find(value.getAsOpaquePointer());
   if (found != bound.end())
     return found->second(p);
   if (isa<BlockArgument>(value))
-    return scalarOf(value, load(value, p, value.getType()));
+    return load(value, p, value.getType());
   auto map = value.getDefiningOp<cnn::MapOp>();
   assert(map && "a kernel must bind its anchor");
   return evaluateMap(map, p);
@@ -189,7 +185,7 @@ Expr KernelBuilder::evaluateMap(cnn::MapOp map, const Point &p) {
   for (Value operand : map.getInputs())
     arguments.push_back(isa<BlockArgument>(operand) &&
                                 !bound.count(operand.getAsOpaquePointer())
-                            ? scalarOf(operand, load(operand, p, map.getType()))
+                            ? load(operand, p, map.getType())
                             : at(operand, p));
   return scalarRegion(map.getBody().front(), arguments).front();
 }

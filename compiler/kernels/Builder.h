@@ -44,7 +44,8 @@ public:
   /// The buffer of a block argument, with static bounds, strides, alignment,
   /// of the type that is stored.
   Halide::ImageParam input(mlir::Value argument);
-  /// Its element at coordinates of the buffer, as f32.
+  /// Its element at coordinates of the buffer, in the type that is computed in:
+  /// bf16 as f32, the byte of a truth value as one.
   Halide::Expr read(mlir::Value argument, llvm::ArrayRef<Halide::Expr> at);
   /// The same for a factor of a sum over pairs of bf16 (usesPairs), in the form
   /// that Halide turns into one instruction for two products.

@@ -146,10 +146,8 @@ public:
         p.x = at[3];
         split(p);
       }
-      if (!isa<BlockArgument>(tensor))
-        return b.at(tensor, p);
-      Expr value = b.load(tensor, p, type);
-      return type.getElementType().isInteger(1) ? value != 0 : value;
+      return isa<BlockArgument>(tensor) ? b.load(tensor, p, type)
+                                        : b.at(tensor, p);
     }
     std::vector<Expr> place(at.rbegin(), at.rend());
     if (isa_and_nonnull<cnn::PackedAttr>(type.getEncoding())) {
@@ -157,8 +155,7 @@ public:
       split(p);
       place = b.coordinates(type, p);
     }
-    Expr value = b.read(tensor, place);
-    return type.getElementType().isInteger(1) ? value != 0 : value;
+    return b.read(tensor, place);
   }
 
 private:

@@ -64,26 +64,29 @@ static Expr inside(cnn::PadMode edge, Expr i, Expr size) {
 }
 
 Expr IndexedExpr::element(cnn::ReadOp read, ArrayRef<Expr> coordinates,
-                          ArrayRef<bool> fits, ArrayRef<bool> hinted) {
+                          ArrayRef<Reach> reaches) {
   RankedTensorType type = read.getTensorType();
   cnn::PadMode edge = read.getEdge();
   SmallVector<Expr> at;
   Expr condition;
   for (auto [dim, i] : llvm::enumerate(coordinates)) {
-    if (fits[dim]) {
+    auto [below, above, hinted] = reaches[dim];
+    if (!below && !above) {
       at.push_back(i);
       continue;
     }
     int64_t size = type.getDimSize(dim);
     Expr extent = ShapedType::isDynamic(size) ? batch : Expr((int)size);
     if (edge == cnn::PadMode::zero) {
-      Expr both = i >= 0 && i < extent;
-      if (hinted[dim])
-        both = Halide::likely(both);
-      condition = condition.defined() ? condition && both : both;
+      Expr fits = above ? i < extent : i >= 0;
+      if (below && above)
+        fits = i >= 0 && fits;
+      if (hinted)
+        fits = Halide::likely(fits);
+      condition = condition.defined() ? condition && fits : fits;
     }
     bool clamped = edge == cnn::PadMode::zero || edge == cnn::PadMode::replicate;
-    at.push_back(inside(edge, hinted[dim] && clamped ? Halide::likely(i) : i,
+    at.push_back(inside(edge, hinted && clamped ? Halide::likely(i) : i,
                         extent));
   }
   Expr element = readElement(read, at);
@@ -129,33 +132,36 @@ Expr IndexedExpr::read(cnn::ReadOp read, Values &known) {
   if (unsigned rank = op.getBody().getNumArguments())
     innermost = op.getBody().getArgument(rank - 1);
   SmallVector<Expr> at;
-  SmallVector<bool> fits, hinted;
+  SmallVector<Reach> reaches;
   for (auto [dim, index] : llvm::enumerate(read.getAt())) {
     at.push_back(value(index, known));
     int64_t size = type.getDimSize(dim);
     cnn::IndexRange range = analysis.range(index);
-    fits.push_back(ShapedType::isDynamic(size)
-                       ? analysis.runsThroughBatch(index) ||
-                             (range.isConstant() && range.least == 0)
-                       : range.within(size));
-    // Along a row Halide splits the loop, so that the inside is read without
-    // tests.
+    Reach reach = {range.least < 0, range.most >= size};
+    if (ShapedType::isDynamic(size)) {
+      bool fits = analysis.runsThroughBatch(index) ||
+                  (range.isConstant() && range.least == 0);
+      reach = {!fits && range.least < 0, !fits};
+    }
+    // Along a row.
     auto form = innermost ? analysis.around(index, innermost) : std::nullopt;
-    hinted.push_back(!analysis.readsData(index) && form && form->first != 0);
+    reach.hinted = !analysis.readsData(index) && form && form->first != 0;
+    reaches.push_back(reach);
   }
-  if (llvm::all_of(fits, [](bool f) { return f; }) || !isPadded(read))
-    return element(read, at, fits, hinted);
+  bool fits = llvm::none_of(reaches, [](Reach r) { return r.below || r.above; });
+  if (fits || !isPadded(read))
+    return element(read, at, reaches);
   Func &whole = padded[{read.getOperand(), read.getEdge()}];
   if (!whole.defined()) {
     whole = Func("padded");
     std::vector<Var> vars;
     for (size_t i = 0; i < at.size(); ++i)
       vars.emplace_back("p" + std::to_string(i));
-    SmallVector<bool> inside, likely(at.size(), true);
+    SmallVector<Reach> all;
     for (int64_t size : type.getShape())
-      inside.push_back(ShapedType::isDynamic(size));
+      all.push_back({!ShapedType::isDynamic(size), !ShapedType::isDynamic(size), true});
     SmallVector<Expr> place(vars.rbegin(), vars.rend());
-    whole(vars) = element(read, place, inside, likely);
+    whole(vars) = element(read, place, all);
   }
   return whole(std::vector<Expr>(at.rbegin(), at.rend()));
 }

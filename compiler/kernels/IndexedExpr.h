@@ -50,9 +50,14 @@ private:
   using Values = llvm::DenseMap<mlir::Value, Halide::Expr>;
   Halide::Expr value(mlir::Value value, Values &known);
   Halide::Expr read(cnn::ReadOp read, Values &known);
-  /// The element at a place, which is beyond an edge where it does not `fit`.
+  /// Beyond which ends of an axis a coordinate may lie, and whether Halide splits
+  /// loops there so that the inside is read without tests.
+  struct Reach {
+    bool below = false, above = false, hinted = false;
+  };
+  /// The element at a place that may lie beyond the edges.
   Halide::Expr element(cnn::ReadOp read, llvm::ArrayRef<Halide::Expr> at,
-                       llvm::ArrayRef<bool> fits, llvm::ArrayRef<bool> hinted);
+                       llvm::ArrayRef<Reach> reaches);
   bool isPadded(cnn::ReadOp read);
   Halide::Expr reduce(cnn::ReduceOp reduce, Values &known);
   Halide::Expr writtenOut(cnn::ReduceOp reduce, const Values &known);

@@ -313,7 +313,6 @@ static bool scheduleTiles(KernelBuilder &b, IndexedExpr &exprs,
     int limit = shared.size() == 1 ? maxRows : std::min(maxRows, 4);
     for (Value key : shared)
       sides.push_back({placeOf(key), tileSize(exprs.facts().range(key).count(), limit)});
-    lanes = size >= 0 && size <= lanes / 2 ? lanes / 2 : lanes;
   } else {
     cnn::IndexRange range = exprs.facts().range(contiguous);
     if (!range.isBounded() || range.count() < 4)
@@ -384,8 +383,8 @@ static bool scheduleTiles(KernelBuilder &b, IndexedExpr &exprs,
   RVar rest("rest"), part("part");
   Var lanePart("lanes");
   Along whole = alongMemory(b, exprs, stage, argument.getArgNumber());
-  if (whole.size < 0 || whole.size >= lanes)
-    lanes = std::max(lanes, b.target.lanes);
+  if (whole.size >= 0 && whole.size < lanes / 2)
+    lanes /= 2;
   sum.update().split(whole.loop, rest, part, lanes, kGuard);
   Func partial = sum.update().rfactor(part, lanePart);
   std::vector<Var> storage = {lanePart};
