@@ -28,6 +28,7 @@ struct Emission {
   OutputFolder *folder;   ///< null for forms that are one file
   llvm::raw_ostream &errors;
   bool embedWeights = false; ///< in the source, instead of a file beside it
+  std::vector<std::string> layers = {}; ///< those wanted; empty: the whole model
 
   /// Says what went wrong, if anything did; returns whether nothing did.
   bool succeeded(const std::string &error) const;
@@ -52,6 +53,11 @@ public:
   virtual bool readsPasses() const { return false; }
   /// Whether weights can lie in its source as well as beside it.
   virtual bool embedsWeights() const { return false; }
+  /// Whether it can be made of some layers of a model.
+  virtual bool takesLayers() const { return false; }
+  /// Makes those layers the emission's model, and writes of the others what it has to.
+  /// False after messages.
+  virtual bool cut(Emission &emission) const { return true; }
   /// The machine that it is for where `--target` names none.
   virtual llvm::StringRef machine() const { return "host"; }
   /// The device whose kernels it holds, beside the CPU that `--target` names;

@@ -50,6 +50,10 @@ static cl::opt<bool> force("force", cl::desc("Replace a folder of other files"),
 static cl::opt<bool> embedWeights("embed-weights",
                                   cl::desc("Weights as an array in the source (c)"),
                                   cl::sub(command.command));
+static cl::list<std::string> layers("layers", cl::CommaSeparated,
+                                    cl::desc("These layers, and what lies between them, as "
+                                             "one operator (onnxruntime)"),
+                                    cl::value_desc("names"), cl::sub(command.command));
 static cl::opt<unsigned> jobs("jobs", cl::desc("Kernels compiled at a time"),
                               cl::sub(command.command));
 
@@ -67,6 +71,8 @@ static int emit() {
   std::string error = what.refusal(driver.target);
   if (error.empty() && embedWeights && !what.embedsWeights())
     error = "--embed-weights is for --for=c";
+  if (error.empty() && !layers.empty() && !what.takesLayers())
+    error = "--layers is for --for=onnxruntime";
   if (!error.empty())
     return !fail("--for=" + what.name + ": " + error);
   if (!driver.parse() || !driver.checkModelWeights())
@@ -76,17 +82,19 @@ static int emit() {
     folder = std::make_unique<OutputFolder>(output, force, error);
   if (!error.empty())
     return !fail(error);
+  Emission emission = {*driver.module, nullptr, *driver.weights, driver.target, {},
+                       output,         folder.get(), errs(),     embedWeights,  layers};
+  if (!layers.empty() && !what.cut(emission))
+    return 1;
   if (!what.readsGraph()) {
     if (what.readsPasses() && !driver.differentiateForAutograd())
       return 1;
     if (!driver.optimize() || !driver.chooseKernels() || !driver.lower())
       return 1;
-    if (!driver.program())
+    emission.program = driver.program();
+    if (!emission.program)
       return !fail("the file has no model");
   }
-  Emission emission = {*driver.module, driver.program(), *driver.weights,
-                       driver.target,  {},               output,
-                       folder.get(),   errs(),        embedWeights};
   emission.kernels.jobs = jobs;
   emission.kernels.progress = true;
   if (!what.write(emission))

@@ -1,6 +1,7 @@
 //===- Export.cpp - Models as ONNX ----------------------------------------===//
 
 #include "compiler/emit/onnx/Export.h"
+#include "compiler/emit/onnx/Part.h"
 #include "compiler/import/onnx/OwnOperators.h"
 #include "dialects/cnn/Support.h"
 
@@ -31,13 +32,22 @@ RegisterOnnxWriter::RegisterOnnxWriter(StringRef operation, WriteOnnx write) {
   registry()[operation] = write;
 }
 
-OnnxWriter::OnnxWriter(::onnx::ModelProto &model, const WeightSource &weights)
-    : model(model), weights(weights) {}
+OnnxWriter::OnnxWriter(::onnx::ModelProto &model, const WeightSource &weights,
+                       const ModelPart *part)
+    : model(model), weights(weights), part(part) {}
 OnnxWriter::~OnnxWriter() = default;
 
 //===----------------------------------------------------------------------===//
 // Nodes and constants
 //===----------------------------------------------------------------------===//
+
+/// Says from which version of a domain operators are.
+template <typename Proto>
+static void import(Proto &proto, const std::string &domain, int64_t version) {
+  auto *import = proto.add_opset_import();
+  import->set_domain(domain);
+  import->set_version(version);
+}
 
 std::string OnnxWriter::fresh(StringRef hint) {
   for (;;) {
@@ -63,17 +73,12 @@ std::string OnnxWriter::call(StringRef function, ArrayRef<std::string> inputs,
     return known.name() == function.str();
   });
   if (defined == model.functions().end()) {
-    if (model.functions().empty()) {
-      auto *import = model.add_opset_import();
-      import->set_domain(onnx::kOwnDomain);
-      import->set_version(1);
-    }
+    if (model.functions().empty())
+      import(model, onnx::kOwnDomain, 1);
     auto *added = model.add_functions();
     added->set_domain(onnx::kOwnDomain);
     added->set_name(function.str());
-    auto *import = added->add_opset_import();
-    import->set_domain("");
-    import->set_version(opset);
+    import(*added, "", opset);
     define(*added);
   }
   std::string result = node(function, inputs);
@@ -252,12 +257,49 @@ std::string OnnxWriter::name(Value value) {
   return names.lookup(value);
 }
 
+std::string operatorDomain(StringRef model) { return ("halcyon." + model).str(); }
+
+int64_t portTypeOf(Type element) {
+  return element.isInteger(1) ? int64_t(TensorProto::UINT8) : elementTypeOf(element);
+}
+
+bool OnnxWriter::isPartsOwn(cnn::WeightOp weight) const {
+  return part && llvm::all_of(weight->getUsers(),
+                              [&](Operation *user) { return part->ops.contains(user); });
+}
+
+void OnnxWriter::writePart() {
+  // A truth value is a byte on the other side.
+  auto cast = [&](const std::string &name, Value value, int64_t type) {
+    if (!cnn::tensorOf(value).getElementType().isInteger(1))
+      return name;
+    std::string result = node("Cast", name);
+    attribute("to", type);
+    return result;
+  };
+  std::vector<std::string> inputs, outputs;
+  for (Value value : part->inputs)
+    inputs.push_back(cast(name(value), value, TensorProto::UINT8));
+  auto *call = model.mutable_graph()->add_node();
+  call->set_name(fresh(part->name));
+  call->set_op_type(part->name);
+  call->set_domain(operatorDomain(part->name));
+  for (const std::string &input : inputs)
+    call->add_input(input);
+  for (size_t i = 0; i != part->outputs.size(); ++i)
+    outputs.push_back(fresh("value"));
+  for (const std::string &output : outputs)
+    call->add_output(output);
+  for (auto [value, output] : llvm::zip(part->outputs, outputs))
+    bind(value, cast(output, value, TensorProto::BOOL));
+}
+
 bool OnnxWriter::write(cnn::ModelOp source) {
   model.set_ir_version(format);
   model.set_producer_name("halcyon");
-  auto *import = model.add_opset_import();
-  import->set_domain("");
-  import->set_version(opset);
+  import(model, "", opset);
+  if (part)
+    import(model, operatorDomain(part->name), 1);
   model.mutable_graph()->set_name(source.getSymName().str());
   // What nothing uses is not written.
   for (Operation &op :
@@ -284,8 +326,11 @@ bool OnnxWriter::write(cnn::ModelOp source) {
       port(&op, input.getResult(), input.getName(), true);
       bind(input.getResult(), input.getName().str());
     } else if (auto weight = dyn_cast<cnn::WeightOp>(op)) {
-      if (cnn::tensorOf(weight.getResult()).getElementType().isF32())
+      if (cnn::tensorOf(weight.getResult()).getElementType().isF32() && !isPartsOwn(weight))
         writeWeight(weight);
+    } else if (part && part->ops.contains(&op)) {
+      if (&op == part->ops.back())
+        writePart();
     } else if (auto output = dyn_cast<cnn::OutputOp>(op)) {
       auto *node = model.mutable_graph()->add_node();
       node->set_op_type("Identity");
@@ -308,6 +353,23 @@ bool OnnxWriter::write(cnn::ModelOp source) {
   return good;
 }
 
+static bool fillModel(cnn::ModelOp model, const ModelPart *part, const WeightSource &weights,
+                      ::onnx::ModelProto &proto, llvm::raw_ostream &errors) {
+  if (!OnnxWriter(proto, weights, part).write(model))
+    return false;
+  if (proto.ByteSizeLong() <= INT32_MAX)
+    return true;
+  errors << "error: the model is larger than 2 GiB, which a single file of "
+            "ONNX can't be\n";
+  return false;
+}
+
+std::string onnxAround(cnn::ModelOp model, const ModelPart &part, const WeightSource &weights,
+                       llvm::raw_ostream &errors) {
+  ::onnx::ModelProto proto;
+  return fillModel(model, &part, weights, proto, errors) ? proto.SerializeAsString() : "";
+}
+
 bool emitOnnx(ModuleOp module, const WeightSource &weights,
               const std::string &path, llvm::raw_ostream &errors) {
   auto models = module.getOps<cnn::ModelOp>();
@@ -316,14 +378,8 @@ bool emitOnnx(ModuleOp module, const WeightSource &weights,
     return false;
   }
   ::onnx::ModelProto proto;
-  OnnxWriter writer(proto, weights);
-  if (!writer.write(*models.begin()))
+  if (!fillModel(*models.begin(), nullptr, weights, proto, errors))
     return false;
-  if (proto.ByteSizeLong() > INT32_MAX) {
-    errors << "error: the model is larger than 2 GiB, which a single file of "
-              "ONNX can't be\n";
-    return false;
-  }
   std::string temporary = path + ".tmp" + std::to_string(getpid());
   {
     std::ofstream file(temporary, std::ios::binary);

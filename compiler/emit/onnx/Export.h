@@ -22,10 +22,15 @@ class NodeProto;
 
 namespace halcyon {
 
+struct ModelPart;
+
 /// The graph that is being written.
 class OnnxWriter {
 public:
-  OnnxWriter(::onnx::ModelProto &model, const WeightSource &weights);
+  /// The layers of `part`, where there is one, become one node: the operator of its
+  /// name in its domain.
+  OnnxWriter(::onnx::ModelProto &model, const WeightSource &weights,
+             const ModelPart *part = nullptr);
   ~OnnxWriter();
 
   /// False after a message at the operation that has no form in ONNX.
@@ -68,9 +73,13 @@ private:
   void writeWeight(cnn::WeightOp weight);
   void port(mlir::Operation *op, mlir::Value value, llvm::StringRef name,
             bool isInput);
+  void writePart();
+  /// Whether nothing but the part reads a parameter.
+  bool isPartsOwn(cnn::WeightOp weight) const;
 
   ::onnx::ModelProto &model;
   const WeightSource &weights;
+  const ModelPart *part;
   llvm::DenseMap<mlir::Value, std::string> names;
   std::map<std::string, unsigned> counts;
   std::map<std::string, std::string> constants;
@@ -93,6 +102,16 @@ std::string narrowed(const std::string &name, mlir::Type element, OnnxWriter &wr
 /// The nodes of one operation on scalars, of tensors; empty where it has no form.
 std::string writeScalar(mlir::Operation &op, llvm::ArrayRef<std::string> inputs,
                         OnnxWriter &writer);
+
+/// The domain of the operator that a model of this name is.
+std::string operatorDomain(llvm::StringRef model);
+/// The type of an operator's input or output: programs hold a truth value as a byte.
+int64_t portTypeOf(mlir::Type element);
+
+/// The text of an ONNX file of a model, of which a part is one operator; empty after
+/// messages.
+std::string onnxAround(cnn::ModelOp model, const ModelPart &part, const WeightSource &weights,
+                       llvm::raw_ostream &errors);
 
 /// Writes the first model of a module to a file, whole or not at all. False
 /// after messages.

@@ -3,11 +3,10 @@
 #include "compiler/codegen/ProgramTables.h"
 #include "compiler/emit/Library.h"
 #include "compiler/emit/onnx/Export.h"
+#include "compiler/emit/onnx/Part.h"
 #include "compiler/targets/Elf.h"
 
 #include "onnx-ml.pb.h"
-
-using ::onnx::TensorProto;
 
 namespace halcyon {
 
@@ -26,15 +25,12 @@ public:
                : why;
   }
   std::string checkedBy(const Target &target) const override { return "ONNX Runtime"; }
+  bool takesLayers() const override { return true; }
+  bool cut(Emission &emission) const override;
   bool write(Emission &emission) const override;
 };
 
 } // namespace
-
-/// Programs hold a truth value as a byte.
-static int64_t portType(mlir::Type type) {
-  return type.isInteger(1) ? int64_t(TensorProto::UINT8) : elementTypeOf(type);
-}
 
 /// A graph of one node: the whole model.
 static std::string graphOf(const Interface &interface, const std::string &domain,
@@ -56,7 +52,7 @@ static std::string graphOf(const Interface &interface, const std::string &domain
   auto add = [&](::onnx::ValueInfoProto *value, const Port &port) {
     value->set_name(port.name);
     auto *tensor = value->mutable_type()->mutable_tensor_type();
-    tensor->set_elem_type(portType(port.type.getElementType()));
+    tensor->set_elem_type(portTypeOf(port.type.getElementType()));
     for (int64_t size : port.type.getShape()) {
       auto *dim = tensor->mutable_shape()->add_dim();
       if (!mlir::ShapedType::isDynamic(size) || onlyBatch)
@@ -76,6 +72,25 @@ static std::string graphOf(const Interface &interface, const std::string &domain
   return model.SerializeAsString();
 }
 
+bool OnnxRuntime::cut(Emission &emission) const {
+  auto models = emission.module.getOps<cnn::ModelOp>();
+  if (models.empty())
+    return emission.succeeded("the file has no model");
+  cnn::ModelOp model = *models.begin();
+  std::string error;
+  ModelPart part = findPart(model, emission.layers, error);
+  if (!emission.succeeded(error))
+    return false;
+  std::string around = onnxAround(model, part, emission.weights, emission.errors);
+  if (around.empty())
+    return false;
+  mlir::OwningOpRef<cnn::ModelOp> copy = part.copy();
+  model.erase();
+  emission.module.push_back(copy.release());
+  return emission.succeeded(
+      emission.folder->write(identifierOf(part.name) + ".onnx", around));
+}
+
 bool OnnxRuntime::write(Emission &emission) const {
   Interface interface(emission.program);
   ProgramTables tables = collectTables(emission.program);
@@ -86,7 +101,7 @@ bool OnnxRuntime::write(Emission &emission) const {
                                 " is, the data decide; an operator's outputs are "
                                 "as large as its inputs say");
   const std::string &name = interface.name;
-  const std::string domain = "halcyon." + interface.model, file = "lib" + name + "_onnxruntime.so";
+  const std::string domain = operatorDomain(interface.model), file = "lib" + name + "_onnxruntime.so";
   bool linked = linkProgram(
       emission, interface,
       [&](const std::vector<std::string> &objects) {
@@ -99,8 +114,14 @@ bool OnnxRuntime::write(Emission &emission) const {
     return false;
   TextWriter texts(*this, emission, interface);
   texts.values["DOMAIN"] = domain;
-  std::string error = emission.folder->write(
-      name + ".onnx", graphOf(interface, domain, tables.onlyBatch));
+  const bool isWhole = emission.layers.empty();
+  texts.values["GRAPH"] =
+      isWhole ? "a graph of that one operator; other graphs can have it as a node, too"
+              : "the model, in which these layers are that operator and the others ONNX's own";
+  std::string error;
+  if (isWhole)
+    error = emission.folder->write(name + ".onnx",
+                                   graphOf(interface, domain, tables.onlyBatch));
   if (error.empty())
     error = texts.write("example.py", "onnxruntime/example.py");
   if (error.empty())
