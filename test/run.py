@@ -113,6 +113,7 @@ def suites(slow):
     if slow:
         if shutil.which("chromium"):
             found.append(Suite("browser", [PYTHON, ROOT / "test" / "emit" / "run_browser.py"], minutes=20))
+            found.append(Suite("netron", [PYTHON, ROOT / "test" / "onnx" / "run_netron.py"], minutes=20))
         sanitized = BUILD / "sanitize"
         found += [Suite(f"{test.name.removeprefix('halcyon-').removesuffix('-test')}-kernels-all", [test, "--all"],
                         minutes=120) for test in tests]
