@@ -322,21 +322,52 @@ static Func meanOfEqual(cnn::ReduceKind kind, const std::vector<Var> &vars,
   return mean;
 }
 
-/// The product of the elements of a domain as a sum of logarithms: Halide does
-/// not differentiate products. Where a factor is 0 the derivative is 0, too.
+/// A value as the whole number of its bits, and back: what Halide takes for a
+/// constant when it differentiates.
+static Expr bitsOf(Expr value) {
+  return Halide::reinterpret(value.type().with_code(Halide::Type::Int), value);
+}
+static Expr heldOf(Halide::Type type, Expr bits) {
+  return Halide::reinterpret(type, bits);
+}
+
+/// The product of the elements of a domain. Halide does not differentiate
+/// products, but the sum, over the elements, of each times the product of all
+/// others, and takes those products for constants: their derivatives are right, also
+/// where an element is 0. The same sum of constants is taken off again.
 static Func productOf(const std::vector<Var> &vars, Expr element) {
   std::vector<Expr> at(vars.begin(), vars.end());
-  Expr zero = Halide::Internal::make_zero(element.type());
-  Expr one = Halide::Internal::make_one(element.type());
-  Expr size = Halide::select(element == zero, one, Halide::abs(element));
-  Func logarithm = sumOf("logarithm", vars, Halide::log(size));
-  Func negative = sumOf("negative", vars, Halide::cast<int>(element < zero));
-  Func none = sumOf("none", vars, Halide::cast<int>(element == zero));
-  auto value = [&](Func f) { return vars.empty() ? Expr(f()) : Expr(f(at)); };
-  Expr whole = Halide::exp(value(logarithm));
-  whole = Halide::select(value(negative) % 2 == 0, whole, -whole);
+  Halide::Type type = element.type();
+  Expr zero = Halide::Internal::make_zero(type);
+  Expr one = Halide::Internal::make_one(type);
+  auto define = [&](StringRef name, Expr first, llvm::function_ref<Expr(Expr)> next) {
+    Func func(name.str());
+    if (vars.empty()) {
+      func() = first;
+      func() = next(func());
+    } else {
+      func(vars) = first;
+      func(vars) = next(func(at));
+    }
+    return vars.empty() ? Expr(func()) : Expr(func(at));
+  };
+  // Of all elements but those that are 0, and how many are.
+  Expr rest = heldOf(type, define("rest", bitsOf(one), [&](Expr before) {
+                       return bitsOf(heldOf(type, before) *
+                                     Halide::select(element == zero, one, element));
+                     }));
+  Expr none = define("none", Expr(0), [&](Expr before) {
+    return before + Halide::cast<int>(element == zero);
+  });
+  Expr others = Halide::select(element == zero, Halide::select(none == 1, rest, zero),
+                               none == 0, rest / element, zero);
+  Expr held = heldOf(type, bitsOf(others));
+  Expr moving = define("moving", zero, [&](Expr sum) { return sum + element * held; });
+  Expr standing = heldOf(type, define("standing", bitsOf(zero), [&](Expr sum) {
+                           return bitsOf(heldOf(type, sum) + element * others);
+                         }));
   Func product("product");
-  whole = Halide::select(value(none) > 0, zero, whole);
+  Expr whole = Halide::select(none > 0, zero, rest) + (moving - standing);
   if (vars.empty())
     product() = whole;
   else

@@ -44,6 +44,17 @@ CASES = {
     "tanh": ("output x -> tanh", (3, 4, 5), {}, lambda F, x: x.tanh()),
     "shared": ("y = x -> conv(3, 3)\n  output relu(x * y + x)", (3, 6, 6), {"conv_1.weight": (3, 3, 3, 3), "conv_1.bias": (3,)},
                lambda F, x, w, b: F.relu(x * F.conv2d(x, w, b, padding=1) + x)),
+    # Of one factor that is 0 and its derivative not, of two, of none.
+    "product": ("nothing = x - stop(x)\n  output products(1 + 0.2 * x, nothing)", (3, 40, 12), {}, lambda F, x: 1 + sum(
+        F.pad(((1 + 0.2 * x[:, :, :at]).prod(2) * (x - x.detach())[:, :, at:at + zeros].prod(2)
+               * (1 + 0.2 * x[:, :, at + zeros:]).prod(2)).tanh()[:, :, None], (0, 0, row, 2 - row))
+        for row, (at, zeros) in enumerate(((5, 1), (9, 2), (0, 0))))),
+}
+# What stands before the model.
+OPS = {
+    "product": """op products(x, y)[n, c, i in 0..2, j] = 1 + tanh(product(
+  if (i == 0 and k == 5) or (i == 1 and (k == 9 or k == 10)) { y[n, c, k, j] } else { x[n, c, k, j] } for k))
+""",
 }
 BATCH = 3
 
@@ -52,4 +63,4 @@ def model(name):
     """The case's model, whose loss is the sum of the squares of its output."""
     lines, shape, _, _ = CASES[name]
     sizes = ", ".join(str(size) for size in shape)
-    return f"model case {{\n  input image: f32[N, {sizes}]\n  x = image\n  {lines}\n}}\n"
+    return f"{OPS.get(name, '')}model case {{\n  input image: f32[N, {sizes}]\n  x = image\n  {lines}\n}}\n"
