@@ -10,7 +10,7 @@ import torch.nn.functional as F
 name, form, threads = sys.argv[1], sys.argv[2], int(sys.argv[3])
 torch.set_num_threads(threads)
 SHAPES = {"contrast": (16, 128, 128), "products": (16, 128, 128), "bilateral": (32, 128, 128), "gram": (64, 56, 56),
-          "groups": (64, 56, 56)}
+          "groups": (64, 56, 56), "attention": (256, 1, 1024)}
 weight = torch.rand(32, 16, 3, 3)
 
 
@@ -29,8 +29,13 @@ def gram(x):
     return ((rows @ rows.transpose(1, 2)) @ rows / rows.shape[2]).reshape(x.shape)
 
 
+def attention(x):
+    heads = x.reshape(len(x), 4, 64, -1).transpose(2, 3)
+    return F.scaled_dot_product_attention(heads, heads, heads).transpose(2, 3).reshape(x.shape)
+
+
 operation = {"contrast": lambda x: x - F.avg_pool2d(x, 5, 1, 2), "products": lambda x: F.conv2d(x, weight, padding=1),
-             "bilateral": bilateral, "gram": gram, "groups": lambda x: F.group_norm(x, 8)}[name]
+             "bilateral": bilateral, "gram": gram, "groups": lambda x: F.group_norm(x, 8), "attention": attention}[name]
 if form == "compile":
     operation = torch.compile(operation)
 x = torch.rand(1, *SHAPES[name])

@@ -8,6 +8,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/kernels/Algorithm.h"
+#include "compiler/kernels/IndexedReader.h"
 #include "compiler/kernels/IndexedStages.h"
 #include "compiler/kernels/Loops.h"
 #include "dialects/cnn/Support.h"
@@ -78,12 +79,6 @@ private:
 
 } // namespace
 
-/// Whether a builder's points are places in tensors of this type.
-static bool hasPoints(Type type) {
-  auto tensor = cast<RankedTensorType>(type);
-  return !cnn::isFixed(type) && (tensor.getRank() == 2 || tensor.getRank() == 4);
-}
-
 /// Whether every read of a feature map has the channel of the result's element,
 /// or goes through all channels: then blocks of channels are as good as maps.
 static bool channelsAlign(cnn::IndexedOp op) {
@@ -125,57 +120,10 @@ SmallVector<LayoutChoice> Indexed::layouts(const Group &group,
   return {uniformLayout(group, "nchw")};
 }
 
-namespace {
-/// The expressions of a group's anchor over the buffers of its kernel.
-class Reader {
-public:
-  Reader(KernelBuilder &b, cnn::IndexedOp op) : b(b), op(op) {}
-
-  /// The channel of the result's element as one number, and as it lies there.
-  Expr channel;
-  Point own;
-
-  Expr operator()(cnn::ReadOp read, ArrayRef<Expr> at) {
-    Value tensor = op.getInputs()[read.getOperand()];
-    RankedTensorType type = cnn::tensorOf(tensor);
-    bool map = type.getRank() == 4 && !Group::isWeight(tensor);
-    if (hasPoints(type)) {
-      Point p = {at[0], Expr(), at[1], Expr(), Expr()};
-      if (map) {
-        p.y = at[2];
-        p.x = at[3];
-        split(p);
-      }
-      return isa<BlockArgument>(tensor) ? b.load(tensor, p, type)
-                                        : b.at(tensor, p);
-    }
-    std::vector<Expr> place(at.rbegin(), at.rend());
-    if (isa_and_nonnull<cnn::PackedAttr>(type.getEncoding())) {
-      Point p = {Expr(), Expr(), at[0], Expr(), Expr()};
-      split(p);
-      place = b.coordinates(type, p);
-    }
-    return b.read(tensor, place);
-  }
-
-private:
-  /// In blocks, the element's own channel is a block and a lane already.
-  void split(Point &p) const {
-    if (!own.cb.defined() || !p.c.same_as(channel))
-      return;
-    p.cb = own.cb;
-    p.c = own.c;
-  }
-
-  KernelBuilder &b;
-  cnn::IndexedOp op;
-};
-} // namespace
-
 /// A tensor of any rank, with or without a batch.
 static void buildAny(KernelBuilder &b, cnn::IndexedOp op) {
   RankedTensorType type = cnn::tensorOf(b.group.outputs().front());
-  IndexedExpr exprs(op, Reader(b, op), batchOf(b), /*smooth=*/false);
+  IndexedExpr exprs(op, IndexedReader(b, op), batchOf(b), /*smooth=*/false);
   std::vector<Var> vars = logicalVars(type.getRank());
   SmallVector<Expr> at(llvm::reverse(vars));
   Func out = b.output(0, vars, exprs.at(at));
@@ -190,7 +138,7 @@ void Indexed::build(KernelBuilder &b) const {
   RankedTensorType type = cnn::tensorOf(b.group.outputs().front());
   if (!hasPoints(type))
     return buildAny(b, op);
-  Reader reader(b, op);
+  IndexedReader reader(b, op);
   Point point = b.point(type);
   reader.own = point;
   Expr channel = point.c;

@@ -234,9 +234,7 @@ struct Side {
 };
 } // namespace
 
-/// Of `limit` at most, the number that wastes least of `extent`, the largest of
-/// equals.
-static int tileSize(int64_t extent, int limit) {
+int tileSize(int64_t extent, int limit) {
   int best = 1;
   double least = 1e30;
   for (int size = std::min<int64_t>(limit, extent); size >= 1; --size) {

@@ -24,6 +24,10 @@ constexpr int kTileRows = 8, kTileVectors = 4;
 /// have to hold a tile of the result: as products of matrices do.
 bool isHeavy(cnn::IndexAnalysis &facts, cnn::ReduceOp reduce);
 
+/// The elements of a tile along one of its sides: of `limit` at most, the number
+/// that wastes least of `extent`, the largest of equals.
+int tileSize(int64_t extent, int limit);
+
 /// Cuts a stage that is computed by itself into tasks, tiles and vectors.
 void scheduleStage(KernelBuilder &builder, IndexedExpr &exprs,
                    const IndexedExpr::Stage &stage);

@@ -20,16 +20,16 @@ class KernelBuilder;
 
 /// The region of a cnn.fused or exec.kernel operation, as kernels see it:
 /// an anchor (or none), elementwise operations before it (prologue) and after
-/// it (epilogue); or two anchors, the second reading what the first gives.
+/// it (epilogue); or several anchors, each reading what the one before gives.
 class Group {
 public:
   explicit Group(mlir::Block &block);
 
   mlir::Block &block() const { return body; }
-  /// The operations with structure, in order: none, one or two.
+  /// The operations with structure, in order.
   llvm::ArrayRef<mlir::Operation *> anchors() const { return anchorOps; }
   /// The only operation with structure; null for an elementwise chain and
-  /// for a pair.
+  /// where there are several.
   mlir::Operation *anchor() const {
     return anchorOps.size() == 1 ? anchorOps.front() : nullptr;
   }

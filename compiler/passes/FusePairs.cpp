@@ -2,7 +2,7 @@
 //
 // Where one group alone reads what another writes, kernels that compute both
 // are asked what they cost. The pair is formed where the cheapest of them costs
-// less than the cheapest kernels of the two apart.
+// less than the cheapest kernels of the two apart. It may join others again.
 //
 //===----------------------------------------------------------------------===//
 
@@ -34,30 +34,30 @@ private:
   double gain(cnn::FusedOp producer, cnn::FusedOp reader,
               const Target &machine);
 
-  /// What is known already. Groups that joined are never asked for again.
+  /// What is known already of groups that are there.
   llvm::DenseMap<std::pair<Operation *, Operation *>, double> gains;
 };
 
 } // namespace
 
-static unsigned anchorsOf(cnn::FusedOp fused) {
-  return Group(fused.getBody().front()).anchors().size();
+static bool hasAnchor(cnn::FusedOp fused) {
+  return !Group(fused.getBody().front()).anchors().empty();
 }
 
-/// The group whose result the structure of `reader` reads, and nobody else.
+/// The group whose result the first structure of `reader` reads, and nobody else.
 /// Neither has a schedule yet, and the same is said of both.
 static cnn::FusedOp producerOf(cnn::FusedOp reader) {
   Group group(reader.getBody().front());
-  if (group.anchors().size() != 1 || reader.getSchedule() ||
-      group.anchor()->getNumOperands() == 0)
+  if (group.anchors().empty() || reader.getSchedule() ||
+      group.anchors().front()->getNumOperands() == 0)
     return {};
-  auto argument = dyn_cast<BlockArgument>(group.anchor()->getOperand(0));
+  auto argument = dyn_cast<BlockArgument>(group.anchors().front()->getOperand(0));
   if (!argument)
     return {};
   Value value = reader.getInputs()[argument.getArgNumber()];
   auto producer = value.getDefiningOp<cnn::FusedOp>();
   if (!producer || producer.getSchedule() || producer->getNumResults() != 1 ||
-      !value.hasOneUse() || anchorsOf(producer) != 1 ||
+      !value.hasOneUse() || !hasAnchor(producer) ||
       producer->getDiscardableAttrDictionary() !=
           reader->getDiscardableAttrDictionary())
     return {};
@@ -155,6 +155,11 @@ void FusePairs::runOnOperation() {
       return;
     cnn::FusedOp producer = producerOf(best), both = join(producer, best);
     best.getResult(0).replaceAllUsesWith(both.getResult(0));
+    for (auto known : llvm::make_early_inc_range(gains)) {
+      auto [first, second] = known.first;
+      if (first == producer || first == best || second == producer || second == best)
+        gains.erase(known.first);
+    }
     best.erase();
     producer.erase();
   }

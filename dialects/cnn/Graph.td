@@ -37,9 +37,9 @@ def Cnn_OutputOp : Cnn_Op<"output", []> {
 def Cnn_FusedOp : Cnn_Op<"fused", [Pure, SingleBlock, IsolatedFromAbove]> {
   let summary = "Operations that run as one kernel";
   let description = [{
-    The region holds at most one operation with structure, or two after
-    `cnn-fuse-pairs`, and elementwise operations before and after it, still
-    reading as the layers that they are.
+    The region holds at most one operation with structure, or several after
+    `cnn-fuse-pairs`, each reading the one before, and elementwise operations
+    before and after them, still reading as the layers that they are.
     `schedule` and `reason` come from `cnn-choose-algorithm`, or `schedule` and
     `layout` from a schedule file: then they stay as they are, and `layout` is
     one that the kernel has, as "nchw16c" or "nchw -> nchw16c".

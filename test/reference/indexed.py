@@ -63,6 +63,9 @@ BILATERAL = """op bilateral(x, s = 0.5)[n, c, i, j] {
   return sum(exp(-s * (x[n, c, i + u, j + v] - x[n, c, i, j]) ** 2) * x[n, c, i + u, j + v] for u in -3..3, v in -3..3) / near
 }"""
 MIXED = "op mixed(x, weight w: f32[9, x.channels, x.height])[n, o in 0..8, a in 0..4] = sum(x[n, c, i, j] * w[o, c, i] * (j + a) for c, i, j)"
+CROSSED = "op crossed(x, y)[n, c, i in 0..x.width - 1, j in 0..y.width - 1] = sum(x[n, c, k, i] * y[n, c, k, j] for k)"
+BLENDED = """op blended(s, x)[n, c, i in 0..x.height - 1, j] =
+  sum(s[n, c, k, j] * x[n, c, i, k] for k) - max(s[n, c, k, j] for k) + x[n, c, i, 0]"""
 PICK = "op pick(x, label)[n] = x[n, label[n]] + 0.5 * label[n]"
 
 
@@ -112,6 +115,11 @@ def operations(grid):
             near = np.exp(-0.5 * (windows(x, 7) - x[..., None, None]) ** 2)
             return [(near * windows(x, 7)).sum((4, 5)) / near.sum((4, 5))]
         add("index_two_sums", "bilateral", shape, bilateral, [BILATERAL])
+    for shapes in ([(5, 40, 37), (5, 40, 41)], [(3, 33, 48), (3, 33, 11)]):
+        def blended(g, x, y):
+            s = np.maximum(np.einsum("ncki,nckj->ncij", x, y), 0)
+            return [np.einsum("nckj,ncik->ncij", s, x) - s.max(2, keepdims=True) + x[..., :1]]
+        add("index_chain", "return blended(crossed(x, y) -> relu, x)", shapes, blended, [CROSSED, BLENDED])
     for shape in ((8, 7, 7), (5, 30, 33)):
         add("index_sum_of_maps", "mixed", shape, lambda g, x: [np.einsum(
             "ncij,oci,ja->noa", x, weight(g, "mixed_1.w", 9, *x.shape[1:3]), np.add.outer(np.arange(x.shape[3]), np.arange(5)))],
@@ -381,6 +389,8 @@ def library(grid):
     # Scores of a size that is met in networks: the softmax of large ones multiplies what bf16 rounds off.
     add("self_attention", "self_attention(heads=3)", (12, 5, 7), lambda g, x: [attention(g, x, 3)], scale=0.25)
     add("self_attention", "self_attention", (16, 8, 8), lambda g, x: [attention(g, x, 1)], scale=0.25)
+    add("self_attention", "self_attention(heads=4)", (24, 13, 15), lambda g, x: [attention(g, x, 4)], scale=0.25)
+    add("self_attention", "self_attention(heads=2)", (64, 12, 10), lambda g, x: [attention(g, x, 2)], scale=0.25)
     add("activations", "return selu(x), celu(x, alpha=0.5), logsigmoid(x), tanhshrink(x), hardshrink(x), softshrink(x)",
         maps, lambda g, x: [
             1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(x)),
