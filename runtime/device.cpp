@@ -1,8 +1,8 @@
 //===- device.cpp - A session's memory on a device ------------------------===//
 //
 // Halide's runtime speaks to the device; it is linked into programs for one
-// alone, so all calls go through the table that the program names. A view is a
-// crop of a row of elements, whose descriptor the kernel takes for the tensor's.
+// alone, so all calls go through the table that the program names. A kernel gets
+// the whole buffer that a view is in, and where the view begins as its `host`.
 //
 //===----------------------------------------------------------------------===//
 
@@ -67,28 +67,14 @@ bool DeviceMemory::putView(halcyon_session &S, uint32_t Index) {
   uint64_t Bytes = View.offset;
   if (View.space == HALCYON_ARENA)
     Bytes += uint64_t(S.Batch) * View.slot;
-  const unsigned Unit = B->Buffer.type.bits / 8;
-  int32_t First = int32_t(Bytes / Unit);
-  halide_dimension_t Dim(First, B->Dim.extent - First, 1);
-  halide_buffer_t Crop = B->Buffer;
-  Crop.dim = &Dim;
-  Crop.device = 0;
-  Crop.device_interface = nullptr;
-  if (Bytes % Unit || Dim.extent <= 0 ||
-      Api->device_crop(S.UserContext, &B->Buffer, &Crop) != 0)
+  if (Bytes % S.Program->alignment)
     return false;
   halide_buffer_t &Buffer = S.Buffers[Index];
-  Buffer.device = Crop.device;
-  Buffer.device_interface = Crop.device_interface;
-  Buffer.host = nullptr;
+  Buffer.device = B->Buffer.device;
+  Buffer.device_interface = B->Buffer.device_interface;
+  Buffer.host = reinterpret_cast<uint8_t *>(Bytes / S.Program->alignment);
   Buffer.flags = 0;
   return true;
-}
-
-void DeviceMemory::releaseViews(halcyon_session &S) {
-  for (uint32_t I = 0; S.Buffers && I != S.Program->num_views; ++I)
-    if (S.Buffers[I].device)
-      Api->device_release_crop(S.UserContext, &S.Buffers[I]);
 }
 
 halcyon_status DeviceMemory::open(halcyon_session &S) {
@@ -120,7 +106,6 @@ halcyon_status DeviceMemory::place(halcyon_session &S) {
   if (!Api)
     return HALCYON_OK;
   const halcyon_program &P = *S.Program;
-  releaseViews(S);
   bool Good = allocate(S, Arena, S.Batch * P.arena_bytes + P.fixed_bytes, WideUnit);
   for (uint32_t I = 0; Good && I != NumPorts; ++I) {
     const halcyon_port &Port =
@@ -170,7 +155,6 @@ halcyon_status DeviceMemory::wait(halcyon_session &S) {
 void DeviceMemory::close(halcyon_session &S) {
   if (!Api)
     return;
-  releaseViews(S);
   release(S, Arena);
   release(S, Weights);
   for (uint32_t I = 0; Ports && I != NumPorts; ++I)

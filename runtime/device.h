@@ -40,7 +40,6 @@ private:
   bool allocate(halcyon_session &S, Block &B, uint64_t Bytes, unsigned Unit);
   void release(halcyon_session &S, Block &B);
   bool putView(halcyon_session &S, uint32_t View);
-  void releaseViews(halcyon_session &S);
   Block *blockOf(const halcyon_view &View);
 
   const halide_device_interface_t *Api = nullptr;

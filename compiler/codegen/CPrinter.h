@@ -20,7 +20,7 @@ struct Memory {
 /// an expression needs before it, such as a `let`, becomes lines before its statement.
 class CPrinter : public Halide::Internal::IRVisitor {
 public:
-  std::string function(const Halide::Internal::LoweredFunc &func);
+  std::string function(const Halide::Internal::LoweredFunc &func, bool threads);
   CHelpers helpers;
 
 private:
@@ -106,6 +106,10 @@ private:
   void visit(const Halide::Internal::AssertStmt *) override {}
   void visit(const Halide::Internal::ProducerConsumer *op) override { printBlock(op->body); }
   void visit(const Halide::Internal::For *op) override;
+  void sharedLoop(const Halide::Internal::For *op);
+  /// What stands between the braces of a function: its pointers to free, `text`,
+  /// and the end.
+  std::string body(const std::string &text) const;
   void visit(const Halide::Internal::Store *op) override;
   void visit(const Halide::Internal::Allocate *op) override;
   void visit(const Halide::Internal::Free *op) override;
@@ -121,6 +125,10 @@ private:
   std::map<std::string, unsigned> taken;
   std::map<std::string, Memory> memories;
   std::vector<std::string> heap; ///< pointers to free at the end
+  std::string kernel;            ///< its name
+  std::string loops;             ///< functions of loops that threads share
+  bool canFail = false;          ///< a loop of the function that threads share can
+  unsigned numLoops = 0;
 };
 
 

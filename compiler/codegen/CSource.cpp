@@ -9,6 +9,8 @@
 #include "compiler/codegen/CSource.h"
 #include "compiler/codegen/CPrinter.h"
 
+#include <utility>
+
 using namespace Halide::Internal;
 using Halide::Expr;
 using Halide::Type;
@@ -38,15 +40,29 @@ CKernel CKernel::parse(const std::string &text) {
   return kernel;
 }
 
+/// Of a loop that threads share. Halide would make functions of parallel loops in its
+/// own way, and leaves alone what is serial.
+static constexpr Halide::DeviceAPI kShared = Halide::DeviceAPI::Host;
+
 namespace {
 
-/// Loops without threads, no prefetches, and nothing that is computed for nothing.
+/// Loops without threads or those that threads share, no prefetches, and nothing that
+/// is computed for nothing.
 class SerialLoops : public IRMutator {
+public:
+  explicit SerialLoops(bool threads) : threads(threads) {}
+
+private:
   using IRMutator::visit;
   Stmt visit(const For *op) override {
-    ForType type = op->for_type == ForType::Parallel ? ForType::Serial : op->for_type;
-    return For::make(op->name, op->min, op->extent, type, op->partition_policy,
-                     op->device_api, mutate(op->body));
+    const bool isParallel = op->for_type == ForType::Parallel;
+    const bool isShared = isParallel && threads;
+    // Threads that share a loop don't share those within it.
+    threads &= !isShared;
+    Stmt body = mutate(op->body);
+    threads |= isShared;
+    return For::make(op->name, op->min, op->extent, isParallel ? ForType::Serial : op->for_type,
+                     op->partition_policy, isShared ? kShared : op->device_api, body);
   }
   Stmt visit(const LetStmt *op) override {
     Stmt body = mutate(op->body);
@@ -62,12 +78,14 @@ class SerialLoops : public IRMutator {
     const Call *call = op->value.as<Call>();
     return call && call->is_intrinsic(Call::prefetch) ? Evaluate::make(0) : Stmt(op);
   }
+
+  bool threads;
 };
 
 } // namespace
 
-void makeSerial(Halide::Pipeline &pipeline) {
-  pipeline.add_custom_lowering_pass(new SerialLoops);
+void makeSerial(Halide::Pipeline &pipeline, bool threads) {
+  pipeline.add_custom_lowering_pass(new SerialLoops(threads));
 }
 
 //===----------------------------------------------------------------------===//
@@ -222,6 +240,8 @@ void CPrinter::visit(const LetStmt *op) {
 void CPrinter::visit(const For *op) {
   if (op->for_type != ForType::Serial && op->for_type != ForType::Unrolled)
     throw std::runtime_error("C has no form of the loop " + op->name);
+  if (op->device_api == kShared)
+    return sharedLoop(op);
   open("{");
   std::string variable = fresh(op->name.substr(op->name.rfind('.') + 1));
   std::string first = print(op->min);
@@ -230,6 +250,52 @@ void CPrinter::visit(const For *op) {
   open("for (int32_t " + variable + " = " + first + "; " + variable + " < " + end + "; ++" +
        variable + ") {");
   printBlock(op->body);
+  close();
+  close();
+}
+
+void CPrinter::sharedLoop(const For *op) {
+  // The body is a function; what it reads of this one comes in a struct, under the
+  // same names.
+  const std::string name = kernel + "_loop" + std::to_string(numLoops++);
+  const std::string variable = fresh(op->name.substr(op->name.rfind('.') + 1));
+  const std::string first = print(op->min), extent = print(op->extent);
+  Closure closure;
+  closure.include(op->body, op->name);
+  std::string fields, values, taken;
+  auto pass = [&](const std::string &type, const std::string &c) {
+    fields += "  " + type + c + ";\n";
+    values += (values.empty() ? "" : ", ") + c;
+    taken += "  " + type + "const " + c + " = shared->" + c + ";\n  (void)" + c + ";\n";
+  };
+  for (const auto &[halide, type] : closure.vars)
+    pass(type.is_handle() ? "void *" : helpers.type(type) + " ", id(halide));
+  for (const auto &[halide, buffer] : closure.buffers) {
+    auto found = memories.find(halide);
+    pass("void *", found == memories.end() ? id(halide) : found->second.name);
+  }
+
+  std::ostringstream outer = std::exchange(os, std::ostringstream());
+  std::vector<std::string> outerHeap = std::exchange(heap, {});
+  const unsigned outerIndent = std::exchange(indent, 2);
+  canFail = false;
+  bind(op->name, variable);
+  printBlock(op->body);
+  const std::string text = body(os.str());
+  os = std::move(outer);
+  heap = std::move(outerHeap);
+  indent = outerIndent;
+
+  loops += "struct " + name + " {\n" + fields + (fields.empty() ? "  int unused;\n" : "") +
+           "};\nstatic int " + name + "(const void *shared_, int32_t " + variable +
+           ") {\n  const struct " + name + " *const shared = shared_;\n  (void)shared, (void)" +
+           variable + ";\n" + taken + text;
+  canFail = true;
+  open("{");
+  line("const struct " + name + " shared = {" + (values.empty() ? "0" : values) + "};");
+  open("if (halcyon_share(team, " + name + ", &shared, " + first + ", " + extent + ")) {");
+  line("status = 1;");
+  line("goto done;");
   close();
   close();
 }
@@ -266,8 +332,27 @@ void CPrinter::visit(const Evaluate *op) {
     throw std::runtime_error("C has no form of '" + call->name + "'");
 }
 
-std::string CPrinter::function(const LoweredFunc &func) {
+std::string CPrinter::body(const std::string &text) const {
+  std::string whole;
+  for (const std::string &pointer : heap)
+    whole += "  void *" + pointer + " = NULL;\n";
+  if (heap.empty() && !canFail)
+    return whole + text + "  return 0;\n}\n";
+  whole += "  int status = 0;\n" + text + "done:\n";
+  for (const std::string &pointer : heap)
+    whole += "  free(" + pointer + ");\n";
+  return whole + "  return status;\n}\n";
+}
+
+std::string CPrinter::function(const LoweredFunc &func, bool threads) {
+  kernel = func.name;
+  for (const char *name : {"shared", "shared_", "status", "team"})
+    ++taken[name];
   std::string arguments, unused;
+  if (threads) {
+    arguments = "halcyon_team *team";
+    unused = "  (void)team;\n";
+  }
   for (const LoweredArgument &argument : func.args) {
     if (!argument.is_buffer())
       throw std::runtime_error("C has no form of the argument " + argument.name);
@@ -277,23 +362,16 @@ std::string CPrinter::function(const LoweredFunc &func) {
     unused += "  (void)" + name + ";\n";
   }
   printBlock(func.body);
-  std::string text = "static int " + func.name + "(" + arguments + ") {\n" + unused;
-  for (const std::string &pointer : heap)
-    text += "  void *" + pointer + " = NULL;\n";
-  if (heap.empty())
-    return text + os.str() + "  return 0;\n}\n";
-  text += "  int status = 0;\n" + os.str() + "done:\n";
-  for (const std::string &pointer : heap)
-    text += "  free(" + pointer + ");\n";
-  return text + "  return status;\n}\n";
+  return loops + "static int " + func.name + "(" + arguments + ") {\n" + unused +
+         body(os.str());
 }
 
-CKernel cKernel(const Halide::Module &module) {
+CKernel cKernel(const Halide::Module &module, bool threads) {
   if (module.functions().size() != 1)
     throw std::runtime_error("C has no form of a kernel of several functions");
   CPrinter printer;
   CKernel kernel;
-  kernel.function = printer.function(module.functions()[0]);
+  kernel.function = printer.function(module.functions()[0], threads);
   kernel.helpers = printer.helpers.texts;
   return kernel;
 }

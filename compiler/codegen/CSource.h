@@ -17,7 +17,8 @@ namespace halcyon {
 /// A static C function of a kernel, and the functions that it calls.
 ///
 /// It takes a `const halcyon_buffer *` for every buffer, and returns 0, or 1
-/// where there was no memory. It needs <math.h>, <stdint.h>, <stdlib.h> and
+/// where there was no memory. One with parallel loops takes a `halcyon_team *` before
+/// them, to which `halcyon_share` gives the functions that are their bodies. It needs <math.h>, <stdint.h>, <stdlib.h> and
 /// <string.h>.
 struct CKernel {
   std::string function;
@@ -29,12 +30,12 @@ struct CKernel {
   static CKernel parse(const std::string &text);
 };
 
-/// Makes the pipeline's parallel loops serial: what it is lowered to is one
-/// function.
-void makeSerial(Halide::Pipeline &pipeline);
+/// Makes the pipeline's parallel loops serial, so that what it is lowered to is one
+/// function; with `threads`, the outer ones are marked for cKernel.
+void makeSerial(Halide::Pipeline &pipeline, bool threads);
 
 /// The only function of a module. Throws where C has no form of it.
-CKernel cKernel(const Halide::Module &module);
+CKernel cKernel(const Halide::Module &module, bool threads);
 
 } // namespace halcyon
 

@@ -158,6 +158,8 @@ static StringRef extensionOf(KernelOutput output) {
     return "device";
   case KernelOutput::C:
     return "c";
+  case KernelOutput::SharedC:
+    return "shared.c";
   }
   return "";
 }

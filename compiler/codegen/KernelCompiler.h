@@ -20,9 +20,9 @@
 
 namespace halcyon {
 
-/// `Device`: what the device's driver is given, source or binary; empty for a
-/// kernel of the CPU.
-enum class KernelOutput { Object, Statement, LlvmAssembly, Assembly, C, Device };
+/// `SharedC`: C whose parallel loops threads share. `Device`: what the device's driver
+/// is given, source or binary; empty for a kernel of the CPU.
+enum class KernelOutput { Object, Statement, LlvmAssembly, Assembly, C, SharedC, Device };
 
 struct KernelCompilerOptions {
   unsigned jobs = 0;     ///< processes at a time; 0: one per core

@@ -3,6 +3,7 @@
 #include "compiler/codegen/LowerKernel.h"
 #include "compiler/codegen/CSource.h"
 #include "compiler/codegen/Cache.h"
+#include "compiler/codegen/DeviceViews.h"
 #include "compiler/codegen/MachineCode.h"
 #include "compiler/kernels/Builder.h"
 
@@ -22,6 +23,7 @@ static Halide::OutputFileType fileType(KernelOutput output) {
   case KernelOutput::Assembly:
     return Halide::OutputFileType::assembly;
   case KernelOutput::C:
+  case KernelOutput::SharedC:
   case KernelOutput::Device:
     break;
   }
@@ -39,21 +41,21 @@ class Reporter : public Halide::CompileTimeErrorReporter {
 };
 } // namespace
 
-/// Prints a kernel as C: serial, and of the target no more than its lanes.
-static std::string lowerToC(exec::KernelOp op, const Kernel &kernel,
-                            const Target &target, const std::string &path) {
+/// Prints a kernel as C, which knows of the target no more than its lanes.
+static std::string lowerToC(exec::KernelOp op, const Kernel &kernel, const Target &target,
+                            bool threads, const std::string &path) {
   Group group(op.getBody().front());
   KernelBuilder builder(group, op.getSchedule(), target);
   kernel.build(builder);
   Halide::Pipeline pipeline = builder.finish();
-  makeSerial(pipeline);
+  makeSerial(pipeline, threads);
   Halide::Module module = pipeline.compile_to_module(
       builder.arguments(), op.getSymName().str(),
       builder.halideTarget().with_feature(Halide::Target::NoRuntime)
           .with_feature(Halide::Target::NoAsserts)
           .with_feature(Halide::Target::NoBoundsQuery),
       Halide::LinkageType::External);
-  return writeWhole(path, cKernel(module).print())
+  return writeWhole(path, cKernel(module, threads).print())
              ? ""
              : "can't write " + path + ": " + strerror(errno);
 }
@@ -86,13 +88,21 @@ std::string lowerKernel(exec::KernelOp op, const Target &target,
     if (!kernel)
       return "there is no algorithm '" + op.getSchedule().getAlgorithm().str() +
              "'";
-    if (options.output == KernelOutput::C)
-      return lowerToC(op, *kernel, target, path);
+    if (options.output == KernelOutput::C || options.output == KernelOutput::SharedC)
+      return lowerToC(op, *kernel, target, options.output == KernelOutput::SharedC, path);
     std::string temporary = path + ".tmp" + std::to_string(getpid());
     auto compile = [&](unsigned attempt, KernelOutput output) {
       KernelBuilder builder(group, op.getSchedule(), target, attempt);
       kernel->build(builder);
       Halide::Pipeline pipeline = builder.finish();
+      if (kernel->isForDevice()) {
+        std::vector<std::string> names;
+        for (const Halide::Argument &argument : builder.arguments())
+          names.push_back(argument.name);
+        for (const Halide::Func &output : pipeline.outputs())
+          names.push_back(output.name());
+        addViewOffsets(pipeline, names, (int)target.alignment);
+      }
       Halide::Target machine = builder.halideTarget(kernel->isForDevice())
                                    .with_feature(Halide::Target::NoRuntime)
                                    .with_feature(Halide::Target::UserContext);

@@ -21,6 +21,7 @@ class CForm : public Form {
 public:
   CForm() : Form("c", "one C11 source and its header, for any compiler") {}
   bool embedsWeights() const override { return true; }
+  bool takesThreads() const override { return true; }
   std::string refusal(const Target &target) const override {
     return target.device ? "it runs on CPUs alone, not on " + target.name : "";
   }
@@ -34,8 +35,8 @@ public:
 class Writer {
 public:
   Writer(const Interface &interface, const ProgramTables &tables,
-         exec::ProgramOp program)
-      : interface(interface), tables(tables), program(program) {}
+         exec::ProgramOp program, bool threads)
+      : interface(interface), tables(tables), program(program), threads(threads) {}
 
   /// ", const float *image, float *logits"
   std::string parameters();
@@ -59,6 +60,7 @@ private:
   const Interface &interface;
   const ProgramTables &tables;
   exec::ProgramOp program;
+  bool threads;
 };
 
 } // namespace
@@ -72,7 +74,7 @@ static std::string parameterName(const std::string &name) {
       "return",   "short",    "signed",   "sizeof", "static",   "struct",   "switch",
       "typedef",  "union",    "unsigned", "void",   "volatile", "while",    "arguments",
       "batch",    "count",    "die",      "input",  "main",     "memory",   "room",
-      "status",   "weights",  "new",      "class",  "delete",   "this",     "template",
+      "status",   "weights",  "team",     "new",      "class",  "delete",   "this",     "template",
       "operator", "private",  "public",   "using",  "namespace"};
   return taken.contains(name) ? name + "_tensor" : name;
 }
@@ -157,8 +159,11 @@ std::string Writer::calls(const halcyon_function &function, StringRef status,
                    destination)
          << ";\n";
     os << "    status = " << tables.kernels[call.kernel] << "(";
+    ListSeparator comma;
+    if (threads)
+      os << comma << (&function == &tables.functions[0] ? "team" : "NULL");
     for (uint32_t v = 0; v != call.num_views; ++v)
-      os << (v ? ", &b" : "&b") << v;
+      os << comma << "&b" << v;
     os << ");\n    if (status)\n      return " << status << ";\n  }\n";
   }
   return text;
@@ -278,13 +283,13 @@ bool CForm::write(Emission &emission) const {
   Interface interface(emission.program);
   ProgramTables tables = collectTables(emission.program);
   const std::string &name = interface.name;
-  Writer writer(interface, tables, emission.program);
+  Writer writer(interface, tables, emission.program, emission.threads);
 
   Target plain = emission.target;
   plain.halide = plainMachine(plain.halide);
   plain.cpuFeatures.clear();
   KernelCompilerOptions how = emission.kernels;
-  how.output = KernelOutput::C;
+  how.output = emission.threads ? KernelOutput::SharedC : KernelOutput::C;
   auto kernels = compileKernels(emission.program, plain, how, {}, emission.errors);
   if (mlir::failed(kernels))
     return false;
@@ -332,11 +337,29 @@ bool CForm::write(Emission &emission) const {
     values["GIVE_WEIGHTS"] = "";
   }
   const std::string kind = emission.embedWeights ? "c/weights_array" : "c/weights_file";
-  auto part = [&](StringRef ending) {
-    return StringRef(texts.fill(textOf(kind + ending.str()).str())).rtrim().str() + "\n";
+  auto part = [&](StringRef text) {
+    return StringRef(texts.fill(textOf(text).str())).rtrim().str() + "\n";
   };
-  values["WEIGHTS_DECLARED"] = part(".h");
-  values["WEIGHTS_DEFINED"] = part(".c");
+  values["WEIGHTS_DECLARED"] = part(kind + ".h");
+  values["WEIGHTS_DEFINED"] = part(kind + ".c");
+  values["RUNS_IN"] = "caller's thread, on the caller's memory.";
+  for (const char *name : {"THREADS_DECLARED", "THREADS_DEFINED", "TEAM", "RUNS_ON", "FLAGS",
+                           "TAKE_TEAM", "GIVE_TEAM", "END_TEAM"})
+    values[name] = "";
+  if (emission.threads) {
+    values["THREADS_DECLARED"] = part("c/threads.h") + "\n";
+    values["THREADS_DEFINED"] = part("c/threads.c") + "\n";
+    values["TEAM"] = name + "_team *team, ";
+    values["RUNS_ON"] = "; `team` may be NULL: then in the caller's thread";
+    values["RUNS_IN"] = "threads of a `" + name +
+                        "_team` or the caller's alone, on the caller's memory:\nC11's <threads.h>, or "
+                        "with `-D" + values["UPPER"] + "_PTHREADS` POSIX's.";
+    values["FLAGS"] = " -pthread";
+    values["TAKE_TEAM"] = "  " + name + "_team *team = " + name +
+                          "_team_create(2);\n  if (!team)\n    die(\"team\", \"can't be had\");\n";
+    values["GIVE_TEAM"] = "team, ";
+    values["END_TEAM"] = "  " + name + "_team_destroy(team);\n";
+  }
   values["RANK"] = number(writer.rank());
   values["HELPERS"] = helpers;
   values["KERNELS"] = functions;

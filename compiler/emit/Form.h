@@ -28,6 +28,7 @@ struct Emission {
   OutputFolder *folder;   ///< null for forms that are one file
   llvm::raw_ostream &errors;
   bool embedWeights = false; ///< in the source, instead of a file beside it
+  bool threads = false; ///< the source can run in several
   std::vector<std::string> layers = {}; ///< those wanted; empty: the whole model
 
   /// Says what went wrong, if anything did; returns whether nothing did.
@@ -53,6 +54,8 @@ public:
   virtual bool readsPasses() const { return false; }
   /// Whether weights can lie in its source as well as beside it.
   virtual bool embedsWeights() const { return false; }
+  /// Whether its source can be made to run in several threads.
+  virtual bool takesThreads() const { return false; }
   /// Whether it can be made of some layers of a model.
   virtual bool takesLayers() const { return false; }
   /// Makes those layers the emission's model, and writes of the others what it has to.

@@ -23,11 +23,8 @@ struct DeviceKind {
 
 /// CUDA's numbers are those of an H200 (132 multiprocessors at 1.98 GHz, 4.8
 /// TB/s), the others' of a middling card. The driver compiles a capability's
-/// code for every later one. Buffers within others begin at multiples of 512
-/// bytes: NVIDIA's OpenCL asks for that, WebGPU and Metal for 256. Programs are
-/// linked where Halide's runtime looks for the driver when it starts. That for
-/// Vulkan does, but of buffers within buffers it lost all but some multiples of 64
-/// bytes (Halide 21, Mesa 22.3's lavapipe).
+/// code for every later one. Programs are linked where Halide's runtime looks for
+/// the driver when it starts.
 static const DeviceKind kinds[] = {
     {"opencl", "cl", "-opencl", "halide_opencl_device_interface", true, 256, 32, 32, 256e9,
      400e9, 4 << 20},
@@ -71,7 +68,7 @@ bool addDevice(Target &target, StringRef name) {
     target.bandwidth = kind.bandwidth / kind.cores;
     target.totalBandwidth = kind.bandwidth;
     target.callSeconds = 4e-6;
-    target.alignment = 512;
+    target.alignment = 512; // 32 threads that read 16 bytes each
     target.device = Device{kind.name.str(), kind.language.str(),
                            kind.halide.str(), kind.interface.str(), kind.links,
                            kind.threads, int64_t(kind.sharedKib) << 10};

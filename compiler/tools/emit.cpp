@@ -50,6 +50,8 @@ static cl::opt<bool> force("force", cl::desc("Replace a folder of other files"),
 static cl::opt<bool> embedWeights("embed-weights",
                                   cl::desc("Weights as an array in the source (c)"),
                                   cl::sub(command.command));
+static cl::opt<bool> threads("threads", cl::desc("Source that runs in several threads (c)"),
+                             cl::sub(command.command));
 static cl::list<std::string> layers("layers", cl::CommaSeparated,
                                     cl::desc("These layers, and what lies between them, as "
                                              "one operator (onnxruntime)"),
@@ -71,6 +73,8 @@ static int emit() {
   std::string error = what.refusal(driver.target);
   if (error.empty() && embedWeights && !what.embedsWeights())
     error = "--embed-weights is for --for=c";
+  if (error.empty() && threads && !what.takesThreads())
+    error = "--threads is for --for=c; other forms run in several threads anyhow";
   if (error.empty() && !layers.empty() && !what.takesLayers())
     error = "--layers is for --for=onnxruntime";
   if (!error.empty())
@@ -83,7 +87,8 @@ static int emit() {
   if (!error.empty())
     return !fail(error);
   Emission emission = {*driver.module, nullptr, *driver.weights, driver.target, {},
-                       output,         folder.get(), errs(),     embedWeights,  layers};
+                       output,         folder.get(), errs(),     embedWeights,  threads,
+                       layers};
   if (!layers.empty() && !what.cut(emission))
     return 1;
   if (!what.readsGraph()) {

@@ -1,7 +1,7 @@
 // Runs @NAME@ once, on .npy files (one an input, N = @ONE@) or on zeros, and prints the
 // beginning of every output.
 //
-//     cc -std=c11 -O3 -march=native example.c @NAME@.c -lm -o example
+//     cc -std=c11 -O3 -march=native@FLAGS@ example.c @NAME@.c -lm -o example
 //     ./example [input.npy ...]
 
 #include "@NAME@.h"
@@ -50,9 +50,9 @@ static void *input(const char *path, size_t bytes) {
 
 int main(int count, char **arguments) {
 @TAKE_WEIGHTS@  void *memory = room(@NAME@_memory_bytes(@ONE@));
-@READ@@ROOM@  if (@NAME@_run(weights, memory, @ONE@@ARGUMENTS@))
+@READ@@ROOM@@TAKE_TEAM@  if (@NAME@_run(weights, memory, @GIVE_TEAM@@ONE@@ARGUMENTS@))
     die("run", "out of memory");
-@PRINT@@FREE@  free(memory);
+@END_TEAM@@PRINT@@FREE@  free(memory);
 @GIVE_WEIGHTS@  (void)count, (void)arguments;
   return 0;
 }

@@ -27,7 +27,7 @@ typedef struct {
   halcyon_dim dim[@RANK@];
 } halcyon_buffer;
 
-//===--- Vectors ---===//
+@THREADS_DEFINED@//===--- Vectors ---===//
 
 @HELPERS@
 //===--- Kernels ---===//
@@ -41,7 +41,7 @@ size_t @NAME@_memory_bytes(uint32_t batch) {
 }
 
 @WEIGHTS_DEFINED@
-int @NAME@_run(const void *weights_, void *memory_, uint32_t batch@PARAMETERS@) {
+int @NAME@_run(const void *weights_, void *memory_, @TEAM@uint32_t batch@PARAMETERS@) {
   const unsigned char *const weights = weights_;
   unsigned char *const memory = memory_;
   int status;

@@ -30,8 +30,8 @@ enum {
 size_t @NAME@_memory_bytes(uint32_t batch);
 
 @WEIGHTS_DECLARED@
-/// Computes the outputs from the inputs.
-int @NAME@_run(const void *weights, void *memory, uint32_t batch@PARAMETERS@);
+@THREADS_DECLARED@/// Computes the outputs from the inputs@RUNS_ON@.
+int @NAME@_run(const void *weights, void *memory, @TEAM@uint32_t batch@PARAMETERS@);
 @IMAGES@
 #ifdef __cplusplus
 }

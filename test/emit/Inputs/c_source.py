@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """A model as C11 computes what its program computes.
 
-    c_source.py FOLDER MODEL [--batch N] [--flags COMPILER,FLAG,...]... [-- halcyon's options]
+    c_source.py FOLDER MODEL [--batch N] [--threads] [--flags COMPILER,FLAG,...]... [-- halcyon's options]
 
 Compiles the source of MODEL with every compiler as one that permits no warning, runs
-it on drawn tensors, and compares all outputs with those of the native program.
+it on drawn tensors, and compares all outputs with those of the native program. With
+--threads, one thread and three have to compute the same bits.
 """
 
 import argparse
@@ -43,13 +44,14 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("model")
     parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--threads", action="store_true")
     parser.add_argument("--flags", action="append", default=[])
     args = parser.parse_args(words[:words.index("--")] if "--" in words else words)
 
     folder = args.folder
     folder.mkdir(parents=True, exist_ok=True)
     source, program = folder / "c", folder / "program"
-    run("halcyon", "emit", args.model, "--for=c", "-o", source, *options)
+    run("halcyon", "emit", args.model, "--for=c", "-o", source, *options, *["--threads"] * args.threads)
     run("halcyon", "compile", args.model, "-o", program, *options)
     name = next(source.glob("*.h")).stem
 
@@ -91,8 +93,22 @@ def main():
             if kind == "output":
                 tensor[...] = 0
             addresses.append(ctypes.c_void_p(tensor.ctypes.data))
-        assert call(weights, None, 0, *addresses) == 2
-        assert call(weights, ctypes.c_void_p(memory.ctypes.data), args.batch, *addresses) == 0
+        results = [tensor for kind, _, tensor in tensors if kind == "output"]
+        teams = [[]]
+        if args.threads:
+            create, destroy = getattr(c, f"{name}_team_create"), getattr(c, f"{name}_team_destroy")
+            create.restype = ctypes.c_void_p
+            assert create(0) is None
+            teams = [[ctypes.c_void_p(made)] for made in (create(3), create(1), None, create(3))]
+        assert call(weights, None, *teams[0], 0, *addresses) == 2
+        bits = set()
+        for team in teams:
+            for _ in range(20 if args.threads else 1):
+                assert call(weights, ctypes.c_void_p(memory.ctypes.data), *team, args.batch, *addresses) == 0
+                bits.add(b"".join(result.tobytes() for result in results))
+            if team:
+                destroy(*team)
+        assert len(bits) == 1, "results differ"
         for kind, port, tensor in tensors:
             if kind != "output":
                 continue
