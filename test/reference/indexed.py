@@ -391,6 +391,37 @@ def library(grid):
     add("self_attention", "self_attention", (16, 8, 8), lambda g, x: [attention(g, x, 1)], scale=0.25)
     add("self_attention", "self_attention(heads=4)", (24, 13, 15), lambda g, x: [attention(g, x, 4)], scale=0.25)
     add("self_attention", "self_attention(heads=2)", (64, 12, 10), lambda g, x: [attention(g, x, 2)], scale=0.25)
+    def gated(g, x, kernel):
+        both = np.pad(np.concatenate([x.max(1, keepdims=True), x.mean(1, keepdims=True)], 1),
+                      ((0, 0), (0, 0), *((kernel // 2, kernel // 2),) * 2))
+        window = np.lib.stride_tricks.sliding_window_view(both, (kernel, kernel), (2, 3))
+        return x * sigmoid(np.einsum("ncijuv,ocuv->noij", window, weight(
+            g, "spatial_attention_1.conv.weight", 1, 2, kernel, kernel)))
+
+    def weighed(g, x, inside):
+        first = weight(g, "channel_attention_1.mlp.fc1.weight", inside, x.shape[1], 1, 1)[:, :, 0, 0]
+        second = weight(g, "channel_attention_1.mlp.fc2.weight", x.shape[1], inside, 1, 1)[:, :, 0, 0]
+        return x * sigmoid(sum(np.maximum(y @ first.T, 0) @ second.T for y in (x.mean((2, 3)), x.max((2, 3)))))[..., None, None]
+
+    def separated(g, x, outside):
+        w = weight(g, "separable_conv_1.depthwise.weight", x.shape[1], 1, 3, 3)[:, 0]
+        inner = np.einsum("ncijuv,cuv->ncij", windows(x, 3, "constant", 2), w)
+        return conv1(g, "separable_conv_1.pointwise", inner, outside)
+
+    def across(q, k, v, heads):
+        q, k, v = (t.reshape(len(t), heads, -1, t.shape[3]) for t in (q, k, v))
+        scores = np.einsum("nhda,nhdb->nhab", q, k) / np.sqrt(q.shape[2])
+        p = np.exp(scores - scores.max(3, keepdims=True))
+        return np.einsum("nhab,nhdb->nhda", p / p.sum(3, keepdims=True), v).reshape(len(q), -1, 1, q.shape[3])
+
+    add("attention", "return attention(x, y, z, 4)", [(12, 1, 50), (12, 1, 60), (12, 1, 60)],
+        lambda g, q, k, v: [across(q, k, v, 3)], scale=0.5)
+    add("spatial_attention", "spatial_attention(5)", maps, lambda g, x: [gated(g, x, 5)])
+    add("channel_attention", "channel_attention(4)", maps, lambda g, x: [weighed(g, x, 4)], scale=0.25)
+    add("separable_conv", "separable_conv(7, 3, stride=2)", maps, lambda g, x: [separated(g, x, 7)])
+    add("pad", "return pad(x, (1, 2, 3, 4)), pad(x, 2, mode=reflect), pad(x, (2, 1), mode=circular), pad(x, 3, mode=replicate)",
+        maps, lambda g, x: [np.pad(x, ((0, 0), (0, 0), *around), mode) for around, mode in (
+            (((1, 3), (2, 4)), "constant"), (((2, 2),) * 2, "reflect"), (((2, 2), (1, 1)), "wrap"), (((3, 3),) * 2, "edge"))])
     add("activations", "return selu(x), celu(x, alpha=0.5), logsigmoid(x), tanhshrink(x), hardshrink(x), softshrink(x)",
         maps, lambda g, x: [
             1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(x)),
