@@ -31,7 +31,7 @@ ONNX = [PYTHON, ROOT / "test" / "onnx" / "run_onnx.py"]
 WRAPPED = r"(kernels/.*|runtime/runtime|tune/tune)\.test$"  # tests that only run what is a suite of its own
 CONVOLUTIONS = "direct,im2col,winograd2,winograd4"
 # On devices: kernels of every kind, and every algorithm of convolutions.
-DEVICE_LAYERS = "conv_same_(lower_)?k[35]|depthwise|linear|softmax|maxpool|upsample|chain"
+DEVICE_LAYERS = "conv_same_(lower_)?k[35]|depthwise|linear|softmax|maxpool|upsample|chain|index_sum_of_sums"
 DEVICE_ALGORITHMS = "chosen,gpu_plain,gpu_direct,gpu_winograd2,gpu_winograd4"
 BF16_NETWORKS = "resnet18,densenet121,mobilenet_v2,unet"
 # Those whose convolutions are of every kind; the others are more of the same.
@@ -121,6 +121,9 @@ def suites(slow):
             Suite("layers-forced", [*REFERENCE, "--quiet", "--algorithm", ALGORITHMS], minutes=120),
             Suite("autoscheduled-all", [*REFERENCE, "--quiet", "--filter", "^index_", "--algorithm",
                                         "mullapudi2016,li2018,adams2019"], minutes=60),
+            Suite("opencl-autoscheduled", [*REFERENCE, "--quiet", "--filter", "index_(two_sums|products|sum_of|chain)",
+                                           "--algorithm", "gpu_li2018,gpu_anderson2021", "--", "--target", "opencl"],
+                  minutes=60),
             Suite("opencl-all", [*REFERENCE, "--quiet", "--algorithm", DEVICE_ALGORITHMS, "--", "--target", "opencl"],
                   minutes=120),
             Suite("opencl-networks-all", [*REFERENCE, "--networks", FORCED_NETWORKS, "--batch", "3", "--", "--target",

@@ -48,17 +48,17 @@ private:
 class Autoscheduled : public Kernel {
 public:
   /// `scheduler`: as Halide names it.
-  Autoscheduled(StringRef name, StringRef scheduler)
-      : ownName(name), scheduler(scheduler) {}
+  Autoscheduled(StringRef name, StringRef scheduler, bool device = false)
+      : ownName(name), scheduler(scheduler), device(device) {}
 
   StringRef name() const override { return ownName; }
   bool isGeneral() const override { return true; }
+  bool isForDevice() const override { return device; }
 
   bool handles(const Group &group, const Target &target,
                std::string &why) const override {
-    const Kernel *own = findKernel("indexed");
-    return own->takes(group, target, why) && isDefined(group) &&
-           target.lanes > 1;
+    return findKernel("indexed")->handles(group, target, why) &&
+           isDefined(group) && (device || target.lanes > 1);
   }
 
   SmallVector<LayoutChoice> layouts(const Group &group,
@@ -66,7 +66,8 @@ public:
     return {uniformLayout(group, "nchw")};
   }
 
-  // More than that of `indexed`, so that it is never taken unmeasured.
+  // More than those of `indexed` and `gpu_plain`, so that it is never taken
+  // unmeasured.
   double cost(const Group &group, const Target &target) const override {
     return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.02) +
            10 * target.callSeconds;
@@ -95,7 +96,7 @@ public:
     Halide::AutoschedulerParams params(scheduler.str());
     params.extra["parallelism"] = std::to_string(b.target.cores);
     Silence silence;
-    Halide::Pipeline(outputs).apply_autoscheduler(b.halideTarget(), params);
+    Halide::Pipeline(outputs).apply_autoscheduler(b.halideTarget(device), params);
   }
 
 private:
@@ -109,10 +110,11 @@ private:
       return;
     std::string folder = halide.dli_fname;
     Halide::load_plugin(folder.substr(0, folder.rfind('/') + 1) +
-                        "libautoschedule_" + ownName.str() + ".so");
+                        "libautoschedule_" + scheduler.lower() + ".so");
   }
 
   StringRef ownName, scheduler;
+  bool device;
 };
 
 class Mullapudi2016 : public Autoscheduled {
@@ -127,8 +129,19 @@ class Adams2019 : public Autoscheduled {
 public:
   Adams2019() : Autoscheduled("adams2019", "Adams2019") {}
 };
+class GpuLi2018 : public Autoscheduled {
+public:
+  GpuLi2018() : Autoscheduled("gpu_li2018", "Li2018", /*device=*/true) {}
+};
+class GpuAnderson2021 : public Autoscheduled {
+public:
+  GpuAnderson2021()
+      : Autoscheduled("gpu_anderson2021", "Anderson2021", /*device=*/true) {}
+};
 } // namespace
 
+static RegisterKernel<GpuLi2018> gpuLi2018;
+static RegisterKernel<GpuAnderson2021> gpuAnderson2021;
 static RegisterKernel<Mullapudi2016> mullapudi2016;
 static RegisterKernel<Li2018> li2018;
 static RegisterKernel<Adams2019> adams2019;

@@ -63,6 +63,13 @@ static std::vector<Var> pureVars(Func f, int update) {
   return pure;
 }
 
+void storeOnDevice(Func f) {
+  f.compute_root();
+  scheduleThreads(f, f.args(), {});
+  for (int i = 0; i < f.num_update_definitions(); ++i)
+    scheduleThreads(f.update(i), pureVars(f, i), {});
+}
+
 void storeSumsOnDevice(const std::vector<Func> &outputs) {
   std::vector<Halide::Internal::Function> functions;
   for (const Func &output : outputs)
@@ -72,11 +79,7 @@ void storeSumsOnDevice(const std::vector<Func> &outputs) {
         outputs, [&, &name = name](const Func &f) { return f.name() == name; });
     if (isOutput || !function.has_update_definition())
       continue;
-    Func f(function);
-    f.compute_root();
-    scheduleThreads(f, f.args(), {});
-    for (int i = 0; i < f.num_update_definitions(); ++i)
-      scheduleThreads(f.update(i), pureVars(f, i), {});
+    storeOnDevice(Func(function));
   }
 }
 

@@ -14,8 +14,11 @@ namespace halcyon {
 void scheduleThreads(Halide::Stage stage, std::vector<Halide::Var> vars,
                      std::vector<int64_t> extents);
 
-/// Computes everything before `outputs` that has updates as a whole, a thread
-/// for each element that an update reaches without a sum.
+/// Computes a Func as a whole, a thread for each element that an update reaches
+/// without a sum.
+void storeOnDevice(Halide::Func func);
+
+/// Computes so everything before `outputs` that has updates.
 void storeSumsOnDevice(const std::vector<Halide::Func> &outputs);
 
 } // namespace halcyon

@@ -2,12 +2,14 @@
 //
 //   s[h, a, b] = sum over e of q[h * d + e, a] * k[h * d + e, b] / sqrt(d)
 //   p[h, a, b] = exp(s[h, a, b] - max over b of s[h, a, b])
-//   y[c, a]    = sum over b of p[c / d, a, b] * v[c, b] / sum over b of p[c / d, a, b]
+//   y[c, a]    = sum over b of p[c / d, a, b] * v[c, b] / sum over b of p[c /
+//   d, a, b]
 //
 // Each operation alone reads the one before it, at the result's own `a`. A task
-// takes some of `a`, in vectors, and of the channels those that read the same: what
-// lies between stays in its caches, and what is summed is never in lanes. Sums that
-// multiply much are computed in tiles that registers hold. Nothing is computed twice.
+// takes some of `a`, in vectors, and of the channels those that read the same:
+// what lies between stays in its caches, and what is summed is never in lanes.
+// Sums that multiply much are computed in tiles that registers hold. Nothing is
+// computed twice.
 //
 //===----------------------------------------------------------------------===//
 
@@ -33,7 +35,7 @@ struct Place {
 struct Chain {
   SmallVector<cnn::IndexedOp> ops;
   SmallVector<Place> places; ///< of each operation's result
-  int64_t sharing = 1;       ///< neighbours of the last result that share theirs
+  int64_t sharing = 1; ///< neighbours of the last result that share theirs
 };
 
 class IndexedChain : public Kernel {
@@ -48,7 +50,8 @@ public:
     return {uniformLayout(group, "nchw")};
   }
 
-  cnn::ScheduleAttr schedule(const Group &group, const Target &) const override {
+  cnn::ScheduleAttr schedule(const Group &group,
+                             const Target &) const override {
     return makeSchedule(group.anchors().front()->getContext(), name(),
                         {{"tile_rows", kTileRows}, {"tile_vectors", 2}});
   }
@@ -81,15 +84,16 @@ static bool producersOf(Value tensor, SmallVectorImpl<cnn::IndexedOp> &found) {
     return true;
   }
   return llvm::all_of(maker->getOperands(), [&](Value operand) {
-    return !operand.getDefiningOp() ||
-           (cnn::tensorOf(operand).getShape() == cnn::tensorOf(tensor).getShape() &&
-            producersOf(operand, found));
+    return !operand.getDefiningOp() || (cnn::tensorOf(operand).getShape() ==
+                                            cnn::tensorOf(tensor).getShape() &&
+                                        producersOf(operand, found));
   });
 }
 
 /// The argument of an operation's result that an index is, or that it is the
 /// quotient of, and by what.
-static std::optional<std::pair<int, int64_t>> shareOf(cnn::IndexedOp op, Value index) {
+static std::optional<std::pair<int, int64_t>> shareOf(cnn::IndexedOp op,
+                                                      Value index) {
   int64_t by = 1;
   if (auto quotient = index.getDefiningOp<arith::FloorDivSIOp>()) {
     by = cnn::constantIndex(quotient.getRhs()).value_or(0);
@@ -101,10 +105,10 @@ static std::optional<std::pair<int, int64_t>> shareOf(cnn::IndexedOp op, Value i
   return std::pair<int, int64_t>(argument.getArgNumber(), by);
 }
 
-/// Where the result that `read` reads has what `reader` shares; false where that
-/// is not one place.
-static bool placeOf(Chain &chain, cnn::ReadOp read, cnn::IndexedOp reader, Place own,
-                    Place &place) {
+/// Where the result that `read` reads has what `reader` shares; false where
+/// that is not one place.
+static bool placeOf(Chain &chain, cnn::ReadOp read, cnn::IndexedOp reader,
+                    Place own, Place &place) {
   Block &body = reader.getBody().front();
   bool last = reader == chain.ops.back();
   Place found;
@@ -120,7 +124,8 @@ static bool placeOf(Chain &chain, cnn::ReadOp read, cnn::IndexedOp reader, Place
     if (!share) {
       // A constant, or an index of a reduction.
       auto argument = dyn_cast<BlockArgument>(index);
-      if (!cnn::constantIndex(index) && !(argument && argument.getOwner() != &body))
+      if (!cnn::constantIndex(index) &&
+          !(argument && argument.getOwner() != &body))
         return false;
       continue;
     }
@@ -134,7 +139,8 @@ static bool placeOf(Chain &chain, cnn::ReadOp read, cnn::IndexedOp reader, Place
     if (last && own.shared < 0) {
       own.shared = share->first;
       chain.sharing = share->second;
-    } else if (last && (own.shared != share->first || chain.sharing != share->second)) {
+    } else if (last &&
+               (own.shared != share->first || chain.sharing != share->second)) {
       return false;
     }
   }
@@ -149,7 +155,8 @@ static std::optional<Chain> chainOf(const Group &group) {
   Chain chain;
   for (Operation *anchor : group.anchors()) {
     auto op = dyn_cast<cnn::IndexedOp>(anchor);
-    if (!op || !hasPoints(op.getType()) || cnn::tensorOf(op.getResult()).getRank() != 4)
+    if (!op || !hasPoints(op.getType()) ||
+        cnn::tensorOf(op.getResult()).getRank() != 4)
       return std::nullopt;
     chain.ops.push_back(op);
   }
@@ -186,7 +193,8 @@ static std::optional<Chain> chainOf(const Group &group) {
       return std::nullopt;
   }
   Place last = chain.places.back();
-  ArrayRef<int64_t> shape = cnn::tensorOf(chain.ops.back().getResult()).getShape();
+  ArrayRef<int64_t> shape =
+      cnn::tensorOf(chain.ops.back().getResult()).getShape();
   if (!heavy || (last.shared >= 0 && shape[last.shared] % chain.sharing))
     return std::nullopt;
   return chain;
@@ -212,8 +220,10 @@ bool IndexedChain::handles(const Group &group, const Target &target,
   for (unsigned i = 0; i + 1 < chain->ops.size(); ++i) {
     double each = 4.0 * lanes;
     Place place = chain->places[i];
-    for (auto [argument, size] : llvm::enumerate(chain->ops[i].getType().getShape()))
-      if (argument > 0 && (int)argument != place.along && (int)argument != place.shared)
+    for (auto [argument, size] :
+         llvm::enumerate(chain->ops[i].getType().getShape()))
+      if (argument > 0 && (int)argument != place.along &&
+          (int)argument != place.shared)
         each *= (double)size;
     bytes += each;
   }
@@ -230,8 +240,8 @@ bool IndexedChain::handles(const Group &group, const Target &target,
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// The side of a tile across the vectors: an argument, a variable for it, and the
-/// loop over tiles in which sums are computed.
+/// The side of a tile across the vectors: an argument, a variable for it, and
+/// the loop over tiles in which sums are computed.
 struct Rows {
   Value argument;
   int size = 1;
@@ -239,12 +249,14 @@ struct Rows {
 };
 } // namespace
 
-/// A reduction, within its tile where it has an index of the tile's side, else for
-/// the whole task.
-static void scheduleStage(const IndexedExpr::Stage &stage, Value along, int lanes,
-                          int block, Func out, Var task, Func reader, const Rows &rows) {
+/// A reduction, within its tile where it has an index of the tile's side, else
+/// for the whole task.
+static void scheduleStage(const IndexedExpr::Stage &stage, Value along,
+                          int lanes, int block, Func out, Var task, Func reader,
+                          const Rows &rows) {
   auto varOf = [&](Value key) {
-    return stage.vars[stage.vars.size() - 1 - (llvm::find(stage.keys, key) - stage.keys.begin())];
+    return stage.vars[stage.vars.size() - 1 -
+                      (llvm::find(stage.keys, key) - stage.keys.begin())];
   };
   Func func = stage.func;
   Var x = varOf(along), vector("vector"), lane("lane");
@@ -266,7 +278,8 @@ static void scheduleStage(const IndexedExpr::Stage &stage, Value along, int lane
   else
     func.compute_at(out, task);
   func.bound_extent(x, block).reorder_storage(storage).vectorize(x, lanes);
-  auto update = func.update().split(x, vector, lane, lanes, TailStrategy::RoundUp);
+  auto update =
+      func.update().split(x, vector, lane, lanes, TailStrategy::RoundUp);
   update.reorder(order).vectorize(lane).unroll(vector);
   if (tiled) {
     Var row = varOf(rows.argument);
@@ -275,12 +288,13 @@ static void scheduleStage(const IndexedExpr::Stage &stage, Value along, int lane
   }
 }
 
-/// The argument along which a tile has rows: the longest of those that neither run
-/// in vectors nor have one value in a task.
+/// The argument along which a tile has rows: the longest of those that neither
+/// run in vectors nor have one value in a task.
 static Value rowsOf(cnn::IndexedOp op, Place place, int64_t sharing) {
   Value best;
   int64_t most = 1;
-  for (auto [argument, size] : llvm::enumerate(cnn::tensorOf(op.getResult()).getShape())) {
+  for (auto [argument, size] :
+       llvm::enumerate(cnn::tensorOf(op.getResult()).getShape())) {
     int64_t own = (int)argument == place.shared ? sharing : size;
     if (argument > 0 && (int)argument != place.along && own > most) {
       best = op.getBody().getArgument(argument);
@@ -302,16 +316,19 @@ void IndexedChain::build(KernelBuilder &b) const {
   SmallVector<std::unique_ptr<IndexedExpr>> exprs;
   std::vector<Func> between;
   for (cnn::IndexedOp op : chain.ops) {
-    exprs.push_back(std::make_unique<IndexedExpr>(op, IndexedReader(b, op), batchOf(b),
+    exprs.push_back(std::make_unique<IndexedExpr>(op, IndexedReader(b, op),
+                                                  batchOf(b),
                                                   /*smooth=*/false));
     IndexedExpr *own = exprs.back().get();
     if (op == last) {
-      b.bind(op.getResult(), [own](const Point &p) { return own->at({p.n, p.c, p.y, p.x}); });
+      b.bind(op.getResult(),
+             [own](const Point &p) { return own->at({p.n, p.c, p.y, p.x}); });
       break;
     }
     Func func(op.getFunction().str());
     func(b.x, b.y, b.c, b.n) = own->at({b.n, b.c, b.y, b.x});
-    b.bind(op.getResult(), [func](const Point &p) { return func(p.x, p.y, p.c, p.n); });
+    b.bind(op.getResult(),
+           [func](const Point &p) { return func(p.x, p.y, p.c, p.n); });
     between.push_back(func);
   }
   Func out = b.output();
@@ -325,8 +342,10 @@ void IndexedChain::build(KernelBuilder &b) const {
     Func func = between[i];
     const bool isLast = op == last;
     Value along = op.getBody().getArgument(place.along);
-    Rows rows = {rowsOf(op, place, isLast ? chain.sharing : 1), 1, Var("tiles")};
-    Var vector("vector"), lane("lane"), row("row"), shares("shares"), x = vars[place.along];
+    Rows rows = {rowsOf(op, place, isLast ? chain.sharing : 1), 1,
+                 Var("tiles")};
+    Var vector("vector"), lane("lane"), row("row"), shares("shares"),
+        x = vars[place.along];
     SmallVector<Var> inside, outside; // of a task, and loops over tasks
     if (isLast)
       func.split(x, xo, x, block, TailStrategy::ShiftInwards);
@@ -351,8 +370,9 @@ void IndexedChain::build(KernelBuilder &b) const {
         continue;
       }
       if (rows.argument == op.getBody().getArgument(argument)) {
-        int64_t size = argument == place.shared ? chain.sharing
-                                                : op.getType().getDimSize(argument);
+        int64_t size = argument == place.shared
+                           ? chain.sharing
+                           : op.getType().getDimSize(argument);
         rows.size = tileSize(size, maxRows);
         func.split(v, rows.loop, v, rows.size, TailStrategy::ShiftInwards);
         row = v;
@@ -367,9 +387,10 @@ void IndexedChain::build(KernelBuilder &b) const {
     order.insert(order.end(), inside.begin(), inside.end());
     order.insert(order.end(), outside.begin(), outside.end());
     func.reorder(order).vectorize(lane).unroll(vector);
-    bool tiled = llvm::any_of(exprs[i]->stages, [&](const IndexedExpr::Stage &stage) {
-      return rows.argument && llvm::is_contained(stage.keys, rows.argument);
-    });
+    bool tiled =
+        llvm::any_of(exprs[i]->stages, [&](const IndexedExpr::Stage &stage) {
+          return rows.argument && llvm::is_contained(stage.keys, rows.argument);
+        });
     if (tiled)
       func.unroll(row);
     if (isLast) {

@@ -333,14 +333,15 @@ static Expr heldOf(Halide::Type type, Expr bits) {
 
 /// The product of the elements of a domain. Halide does not differentiate
 /// products, but the sum, over the elements, of each times the product of all
-/// others, and takes those products for constants: their derivatives are right, also
-/// where an element is 0. The same sum of constants is taken off again.
+/// others, and takes those products for constants: their derivatives are right,
+/// also where an element is 0. The same sum of constants is taken off again.
 static Func productOf(const std::vector<Var> &vars, Expr element) {
   std::vector<Expr> at(vars.begin(), vars.end());
   Halide::Type type = element.type();
   Expr zero = Halide::Internal::make_zero(type);
   Expr one = Halide::Internal::make_one(type);
-  auto define = [&](StringRef name, Expr first, llvm::function_ref<Expr(Expr)> next) {
+  auto define = [&](StringRef name, Expr first,
+                    llvm::function_ref<Expr(Expr)> next) {
     Func func(name.str());
     if (vars.empty()) {
       func() = first;
@@ -352,17 +353,20 @@ static Func productOf(const std::vector<Var> &vars, Expr element) {
     return vars.empty() ? Expr(func()) : Expr(func(at));
   };
   // Of all elements but those that are 0, and how many are.
-  Expr rest = heldOf(type, define("rest", bitsOf(one), [&](Expr before) {
-                       return bitsOf(heldOf(type, before) *
-                                     Halide::select(element == zero, one, element));
-                     }));
+  Expr rest =
+      heldOf(type, define("rest", bitsOf(one), [&](Expr before) {
+               return bitsOf(heldOf(type, before) *
+                             Halide::select(element == zero, one, element));
+             }));
   Expr none = define("none", Expr(0), [&](Expr before) {
     return before + Halide::cast<int>(element == zero);
   });
-  Expr others = Halide::select(element == zero, Halide::select(none == 1, rest, zero),
-                               none == 0, rest / element, zero);
+  Expr others =
+      Halide::select(element == zero, Halide::select(none == 1, rest, zero),
+                     none == 0, rest / element, zero);
   Expr held = heldOf(type, bitsOf(others));
-  Expr moving = define("moving", zero, [&](Expr sum) { return sum + element * held; });
+  Expr moving =
+      define("moving", zero, [&](Expr sum) { return sum + element * held; });
   Expr standing = heldOf(type, define("standing", bitsOf(zero), [&](Expr sum) {
                            return bitsOf(heldOf(type, sum) + element * others);
                          }));

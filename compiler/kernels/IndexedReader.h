@@ -11,7 +11,8 @@ namespace halcyon {
 /// Whether a builder's points are places in tensors of this type.
 inline bool hasPoints(mlir::Type type) {
   auto tensor = mlir::cast<mlir::RankedTensorType>(type);
-  return !cnn::isFixed(type) && (tensor.getRank() == 2 || tensor.getRank() == 4);
+  return !cnn::isFixed(type) &&
+         (tensor.getRank() == 2 || tensor.getRank() == 4);
 }
 
 /// The elements that an operation of a builder's group reads.

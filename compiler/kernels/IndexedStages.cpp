@@ -249,11 +249,8 @@ int tileSize(int64_t extent, int limit) {
   return best;
 }
 
-/// The keys along which a tile has elements: those that most accesses do not
-/// depend on, `count` of them at most.
-static SmallVector<Value> sharedKeys(IndexedExpr &exprs,
-                                     const IndexedExpr::Stage &stage, Value but,
-                                     unsigned count) {
+SmallVector<Value> sharedKeys(IndexedExpr &exprs, const IndexedExpr::Stage &stage,
+                              Value but, unsigned count) {
   SmallVector<Access> accesses = accessesOf(exprs, stage);
   SmallVector<std::pair<int, Value>> shared;
   for (Value key : stage.keys) {

@@ -28,6 +28,12 @@ bool isHeavy(cnn::IndexAnalysis &facts, cnn::ReduceOp reduce);
 /// that wastes least of `extent`, the largest of equals.
 int tileSize(int64_t extent, int limit);
 
+/// The keys of a stage along which a tile has elements: those that most of what it
+/// reads does not depend on, `count` of them at most.
+llvm::SmallVector<mlir::Value> sharedKeys(IndexedExpr &exprs,
+                                          const IndexedExpr::Stage &stage,
+                                          mlir::Value but, unsigned count);
+
 /// Cuts a stage that is computed by itself into tasks, tiles and vectors.
 void scheduleStage(KernelBuilder &builder, IndexedExpr &exprs,
                    const IndexedExpr::Stage &stage);

@@ -157,7 +157,8 @@ void FusePairs::runOnOperation() {
     best.getResult(0).replaceAllUsesWith(both.getResult(0));
     for (auto known : llvm::make_early_inc_range(gains)) {
       auto [first, second] = known.first;
-      if (first == producer || first == best || second == producer || second == best)
+      if (first == producer || first == best || second == producer ||
+          second == best)
         gains.erase(known.first);
     }
     best.erase();
