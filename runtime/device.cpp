@@ -147,7 +147,8 @@ halcyon_status DeviceMemory::copyOut(halcyon_session &S) {
 }
 
 halcyon_status DeviceMemory::wait(halcyon_session &S) {
-  if (Api && Api->device_sync(S.UserContext, nullptr) != 0)
+  // Halide asks a buffer which device it lies on.
+  if (Api && Api->device_sync(S.UserContext, &Ports[0].Buffer) != 0)
     return refused(S, "the device failed");
   return HALCYON_OK;
 }

@@ -1,5 +1,6 @@
 # The tests' configuration. CMake writes lit.site.cfg.py, which says where the
 # tools are and then loads this file.
+import glob
 import os
 import shutil
 import sys
@@ -46,6 +47,9 @@ if shutil.which("node") and os.path.exists("/usr/include/node/node_api.h"):
     config.available_features.add("node")
 if shutil.which("node"):
     config.available_features.add("javascript")
+# A driver of OpenCL, where programs for it run.
+if glob.glob("/etc/OpenCL/vendors/*.icd"):
+    config.available_features.add("opencl")
 # What this machine's CPU has, for programs of lesser or other targets.
 if os.path.exists("/proc/cpuinfo"):
     with open("/proc/cpuinfo") as cpuinfo:
