@@ -105,6 +105,40 @@ void LayoutWriter::insertConversions() {
   }
 }
 
+/// Whether the input of an output's name, over which the caller may have it
+/// lie, is read when the output is there already.
+static bool losesInput(cnn::ModelOp model, cnn::OutputOp output, Value written) {
+  auto inputs = model.getBody().front().getOps<cnn::InputOp>();
+  auto input = llvm::find_if(inputs, [&](cnn::InputOp input) {
+    return input.getName() == output.getName();
+  });
+  if (input == inputs.end())
+    return false;
+  Operation *writer = written.getDefiningOp();
+  SmallVector<OpOperand *> uses;
+  for (OpOperand &use : (*input).getResult().getUses())
+    uses.push_back(&use);
+  while (!uses.empty()) {
+    OpOperand *use = uses.pop_back_val();
+    auto reader = dyn_cast<cnn::FusedOp>(use->getOwner());
+    if (!reader) {
+      if (isa<cnn::OutputOp>(use->getOwner()))
+        return true;
+      for (OpOperand &next : use->getOwner()->getUses())
+        uses.push_back(&next);
+      continue;
+    }
+    Group group(reader.getBody().front());
+    cnn::ScheduleAttr schedule = *reader.getSchedule();
+    if (reader != writer ? writer->isBeforeInBlock(reader)
+                         : !findKernel(schedule.getAlgorithm())
+                                ->mayOverwrite(group, use->getOperandNumber(),
+                                               schedule))
+      return true;
+  }
+  return false;
+}
+
 /// What an output shows lies in the caller's tensor: it is nobody's slice,
 /// has no halo, and is neither an input nor a weight.
 void LayoutWriter::copyToOutputs() {
@@ -119,8 +153,8 @@ void LayoutWriter::copyToOutputs() {
     bool haloed = llvm::any_of(halos.lookup(root),
                                [](int64_t h) { return h != 0; });
     bool again = !shown.insert(root.getAsOpaquePointer()).second;
-    bool given = root.getDefiningOp<cnn::InputOp>() || Group::isWeight(root);
-    if (!slice && !haloed && !again && !given)
+    bool given = root.getDefiningOp<cnn::InputOp>() || cnn::isPrepared(root);
+    if (!slice && !haloed && !again && !given && !losesInput(model, output, root))
       continue;
     builder.setInsertionPoint(output);
     Value copy;

@@ -285,7 +285,10 @@ LogicalResult UpdateWeights::update(Trained &weight) {
       operands.push_back(argument ? arguments[argument.getArgNumber()] : made[leaf]);
     }
     // The result has the weight's shape, whatever it is made of.
-    operands.push_back(weight.gradient);
+    if (llvm::none_of(operands, [&](Value operand) {
+          return operand.getType() == weight.gradient.getType();
+        }))
+      operands.push_back(weight.gradient);
     Value result = makeMap(
         *builder, loc, (rule.getName() + "." + name).str(), operands,
         [&](OpBuilder &b, ValueRange s) -> Value {
