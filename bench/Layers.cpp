@@ -7,19 +7,24 @@
 #include "llvm/Support/FormatVariadic.h"
 
 using namespace halcyon::test;
+using llvm::StringRef;
 
 namespace halcyon::bench {
 
-static Layer layerOf(const std::string &name, const ConvCase &conv) {
+static Layer layerOf(const std::string &name, const ConvCase &conv,
+                     int batch = 1) {
   Layer layer;
   layer.name = name;
   layer.text = conv.text();
-  layer.inputs = [conv] { return conv.inputs(1); };
-  layer.flops = conv.flops();
+  layer.inputs = [=] { return conv.inputs(batch); };
+  layer.batch = batch;
+  layer.flops = conv.flops() * batch;
   layer.weights = 4.0 * conv.o * (conv.c / conv.groups) * conv.kh * conv.kw;
   bool residual = conv.epilogue == Epilogue::ResidualRelu;
-  layer.bytes = layer.weights + 4.0 * conv.c * conv.h * conv.w +
-                4.0 * conv.o * conv.outH() * conv.outW() * (residual ? 2 : 1);
+  layer.bytes = layer.weights +
+                4.0 * batch *
+                    (conv.c * conv.h * conv.w +
+                     conv.o * conv.outH() * conv.outW() * (residual ? 2 : 1));
   return layer;
 }
 
@@ -173,6 +178,29 @@ std::vector<Layer> layers() {
   std::vector<Layer> result;
   for (const auto &[name, conv] : all)
     result.push_back(layerOf(name, conv));
+  // ResNet-18's on pictures of 32x32 and ResNet-50's, in training.
+  for (auto [batch, size, c, k, stride] :
+       {std::tuple{32, 32, 64, 3, 1}, {32, 16, 128, 3, 1}, {32, 8, 256, 3, 1},
+        {32, 4, 512, 3, 1}, {32, 32, 64, 3, 2}, {32, 8, 256, 3, 2},
+        {8, 56, 64, 3, 1}, {8, 28, 128, 3, 1}, {8, 14, 256, 3, 1},
+        {8, 7, 512, 3, 1}}) {
+    ConvCase conv = ConvCase::square(size, c, c * stride, k, stride);
+    conv.bias = false;
+    auto add = [&](StringRef kind) {
+      std::string name = llvm::formatv("train/{0}{1}x{1}/{2}_{3}x{4}_{5}", kind, k,
+                                       stride, batch, size, c);
+      result.push_back(layerOf(name, conv, batch));
+    };
+    add("");
+    if (stride == 1)
+      continue;
+    // The gradient of its input.
+    conv.transposed = true;
+    conv.h = conv.w = size / stride;
+    std::swap(conv.c, conv.o);
+    conv.outputPad[0] = conv.outputPad[1] = 1;
+    add("transposed");
+  }
   // VGG-16's, which read memory; ResNet's; a batch that computes.
   result.push_back(linear(1, 25088, 4096));
   result.push_back(linear(1, 4096, 4096));

@@ -2,6 +2,7 @@
 
 #include "compiler/kernels/ConvCommon.h"
 #include "dialects/cnn/Support.h"
+#include "dialects/cnn/Train.h"
 
 #include <cmath>
 
@@ -102,6 +103,14 @@ Halide::Expr winogradTransform(ArrayRef<double> matrix, int n,
 int argumentNumber(Value value) {
   auto argument = dyn_cast_or_null<BlockArgument>(value);
   return argument ? (int)argument.getArgNumber() : -1;
+}
+
+int usualBatch(const Group &group) {
+  auto model = group.block().getParentOp()->getParentOfType<cnn::ModelOp>();
+  auto train = model ? model->getAttrOfType<DictionaryAttr>(cnn::kTrainAttr)
+                     : DictionaryAttr();
+  auto batch = train ? train.getAs<IntegerAttr>("batch") : IntegerAttr();
+  return batch ? (int)std::clamp<int64_t>(batch.getInt(), 1, 4096) : 1;
 }
 
 cnn::ConvWeightGradOp weightGradOf(const Group &group) {
@@ -400,12 +409,18 @@ double convSeconds(const Group &group, const Target &target, double flops,
     if (Group::isWeight(input))
       weights += cnn::bytesOf(input.getType());
   double bytes = groupBytes(group) - weights + extraBytes;
+  // The weights of several images come from memory once, and again for each of
+  // them from L3 where they are too many for L2.
+  const int batch = usualBatch(group);
+  const double again = batch > 1 && weights > target.l2 / 2
+                           ? weights / (2 * target.totalBandwidth)
+                           : 0;
   double held = target.l2 * target.cores;
   double slow = std::max(0.0, bytes - held), fast = bytes - slow;
   double rate = bytes > target.l3 ? target.totalBandwidth
                                   : 2 * target.totalBandwidth;
   double memory = slow / rate + fast / (target.l2Bandwidth * target.cores) +
-                  weights / target.totalBandwidth;
+                  weights / target.totalBandwidth / batch + again;
   // Most of the memory time hides behind arithmetic.
   return std::max(arithmetic, memory) + 0.25 * std::min(arithmetic, memory) +
          target.callSeconds;

@@ -48,6 +48,9 @@ bool hasZeroPadding(cnn::ConvOp conv, std::string &why);
 /// Whether each channel has one filter of its own.
 bool isDepthwise(cnn::ConvOp conv, std::string &why);
 
+/// Images that come at once, as far as it is known: those of a training step.
+int usualBatch(const Group &group);
+
 /// The number of a block argument; -1 for no value or a computed one.
 int argumentNumber(mlir::Value value);
 

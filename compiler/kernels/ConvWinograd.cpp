@@ -12,9 +12,13 @@
 // filter of one row or column is transformed along the other axis alone: tiles
 // are m x 1 or 1 x m then, and 1x7 needs 1.75 or 2.8 times fewer.
 //
+// Small maps have few tiles: where several images come at once, as in training,
+// the tiles of a group of them meet the same weights.
+//
 //===----------------------------------------------------------------------===//
 
 #include "compiler/kernels/ConvCommon.h"
+#include "compiler/kernels/Loops.h"
 #include "dialects/cnn/Winograd.h"
 
 #include <cmath>
@@ -45,13 +49,23 @@ struct TileShape {
 
 /// More of a tile's vectors would leave the registers in the transforms.
 constexpr int kMostProducts = 64;
+/// Tiles that are enough for the weights to be read once for them all, and
+/// images of a group at most.
+constexpr int kManyTiles = 128, kMostImages = 64;
+
+/// Images of a group: evenly, those whose tiles are many.
+int imagesOf(int tiles, int batch) {
+  int most = std::clamp(kManyTiles / tiles, 1, kMostImages);
+  return ceilDiv(batch, ceilDiv(batch, most));
+}
 
 /// What a way of cutting the tiles into tasks costs.
 struct Plan {
   int rows = 1;        ///< tile rows of a task
   int columns = 1;     ///< and its tile columns
   bool phases = false; ///< all tiles at once, each stage in parallel
-  double seconds = 1e30;
+  int images = 1;      ///< whose tiles are computed at once
+  double seconds = 1e30; ///< for an image
 };
 
 class WinogradConv : public Kernel {
@@ -108,14 +122,16 @@ public:
                              const Target &target) const override {
     auto conv = group.anchorAs<cnn::ConvOp>();
     Plan plan = planOf(group, target);
-    Tile tile = tileOf(group, target, plan.columns, plan.rows);
+    ImageTile tile = tileOf(group, target, plan);
     return makeSchedule(conv.getContext(), name(),
                         {{"tile_co", tile.co},
                          {"tile_x", tile.x},
                          {"tile_y", tile.y},
+                         {"tile_n", tile.n},
                          {"unroll_ci", 0},
                          {"rows", plan.rows},
                          {"columns", plan.columns},
+                         {"images", plan.images},
                          {"phases", plan.phases},
                          {"prefetch", 1}});
   }
@@ -127,9 +143,11 @@ public:
     return {{"tile_co", 1, ceilDiv(s.o, target.lanes), {}},
             {"tile_x", 1, tile.columns(s), {}},
             {"tile_y", 1, tile.rows(s), {}},
+            {"tile_n", 1, kMostImages, {}},
             unrollParameter("unroll_ci", target),
             {"rows", 1, tile.rows(s), {}},
             {"columns", 1, tile.columns(s), {}},
+            {"images", 1, kMostImages, {}},
             {"phases", 0, 1, {0}, /*flag=*/true},
             {"prefetch", 0, 1, {0, 1}, /*flag=*/true}};
   }
@@ -166,26 +184,38 @@ public:
   void build(KernelBuilder &b) const override;
 
 private:
-  Tile tileOf(const Group &group, const Target &target, int columns,
-              int rows) const;
+  /// A tile of the products, over images, too.
+  struct ImageTile : Tile {
+    int n = 1;
+  };
+  ImageTile tileOf(const Group &group, const Target &target,
+                   const Plan &plan) const;
   Plan planOf(const Group &group, const Target &target) const;
 
   const int m; ///< outputs of a tile along an axis
 };
 
-Tile WinogradConv::tileOf(const Group &group, const Target &target, int columns,
-                          int rows) const {
+WinogradConv::ImageTile WinogradConv::tileOf(const Group &group,
+                                             const Target &target,
+                                             const Plan &plan) const {
   const ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
   const int blocks = ceilDiv(s.o, target.lanes);
-  Tile tile = chooseTile(target, columns, rows, blocks);
+  // Of a group of images the same tile of each.
+  const bool many = plan.images > 1;
+  const int width = many ? plan.images : plan.columns;
+  const int height = many ? 1 : plan.rows;
+  Tile tile = chooseTile(target, width, height, blocks);
   // Where several tiles meet the same weights, these stay in L1 beside one
   // tile's inputs. Zen 5, 56x56x256, 28 tiles: 322 % of peak with 7 at a time,
   // 271 % with 14.
   double channels = ceilDiv(s.c, target.lanes) * target.lanes;
   double l1 = (usesPairs(group, target) ? 2 : 4) * channels * (tile.co * target.lanes + tile.x * tile.y);
-  if (l1 > 0.85 * target.l1 && tile.x * tile.y < columns * rows)
-    tile = chooseTile(target, columns, rows, blocks % 2 ? blocks : 2, false, 8);
-  return tile;
+  if (l1 > 0.85 * target.l1 && tile.x * tile.y < plan.images * plan.columns * plan.rows)
+    tile = chooseTile(target, width, height, blocks % 2 ? blocks : 2, false, 8);
+  ImageTile result{tile};
+  if (many)
+    std::swap(result.x, result.n);
+  return result;
 }
 
 Plan WinogradConv::planOf(const Group &group, const Target &target) const {
@@ -209,10 +239,14 @@ Plan WinogradConv::planOf(const Group &group, const Target &target) const {
       inBytes * c * s.h * s.w + outBytes * o * s.oh * s.ow;
   const double activationRate =
       activations > 4 * target.l2 ? 0.6 * target.bandwidth : l3;
+  // Weights that train are transformed in every step.
+  const int batch = usualBatch(group);
+  const double packing = batch > 1 ? 2 * weights / target.totalBandwidth : 0;
   Plan best;
-  auto consider = [&](int width, int height, bool phases) {
-    Tile tile = tileOf(group, target, width, height);
-    double count = double(width) * height;
+  auto consider = [&](int width, int height, bool phases, int images) {
+    Plan plan{height, width, phases, images};
+    ImageTile tile = tileOf(group, target, plan);
+    double count = double(width) * height * images;
     double products = 2 * count * n2 * c * o /
                       (productFlops(group, target) * tile.efficiency * 0.95);
     double scratch = count * n2 * (pairBytes * c + 4 * o);
@@ -222,7 +256,7 @@ Plan WinogradConv::planOf(const Group &group, const Target &target) const {
                                                 : 1;
     double moves =
         spill * scratch / target.l2Bandwidth +
-        (inBytes * c * (width * shape.mx + s.kw - 1) *
+        (inBytes * c * images * (width * shape.mx + s.kw - 1) *
              (height * shape.my + s.kh - 1) +
          outBytes * o * count * shape.mx * shape.my) /
             activationRate;
@@ -230,20 +264,24 @@ Plan WinogradConv::planOf(const Group &group, const Target &target) const {
                     : weights + resident > target.l2 ? 0.15 * weights / l3
                                                      : 0;
     double task = products + stream + moves;
-    int tasks = ceilDiv(rows, height) * ceilDiv(columns, width);
-    double seconds = phases ? task / target.cores + 3 * target.callSeconds
-                            : ceilDiv(tasks, target.cores) * task;
+    double tasks = ceilDiv(rows, height) * ceilDiv(columns, width);
+    double groups = ceilDiv(batch, images);
+    plan.seconds = phases ? groups * (task / target.cores + 3 * target.callSeconds)
+                          : std::ceil(tasks * groups / target.cores) * task;
     // They are fetched ahead while others are used.
-    seconds = std::max(seconds, cold) + 0.3 * std::min(seconds, cold);
-    if (seconds < best.seconds)
-      best = {height, width, phases, seconds};
+    plan.seconds = std::max(plan.seconds, cold) + 0.3 * std::min(plan.seconds, cold);
+    plan.seconds = (plan.seconds + packing) / batch;
+    if (plan.seconds < best.seconds)
+      best = plan;
   };
   for (int parts : {1, 2, 4})
     for (int height = 1; height <= (parts == 1 ? rows : std::min(rows, 4));
          ++height)
-      consider(ceilDiv(columns, parts), height, false);
+      consider(ceilDiv(columns, parts), height, false, 1);
   if (target.cores > 1)
-    consider(columns, rows, true);
+    consider(columns, rows, true, 1);
+  if (int images = imagesOf(shape.columns(s) * shape.rows(s), batch); images > 1)
+    consider(columns, rows, true, images);
   return best;
 }
 
@@ -256,12 +294,16 @@ bool WinogradConv::holds(const Group &group, const Target &target,
       (number("rows") != rows || number("columns") != columns))
     why = "with phases(yes) all tiles are computed at once: rows is " +
           std::to_string(rows) + ", columns " + std::to_string(columns);
+  else if (number("images") > 1 && !number("phases"))
+    why = "several images at once are computed with phases(yes)";
   else if (number("tile_x") > number("columns") ||
-           number("tile_y") > number("rows"))
-    why = "a tile of the product is no larger than the task's rows and columns";
+           number("tile_y") > number("rows") ||
+           number("tile_n") > number("images"))
+    why = "a tile of the product is no larger than the task's rows, columns and "
+          "images";
   return why.empty() &&
-         tileFits(target, number("tile_co"), number("tile_x") * number("tile_y"),
-                  why) &&
+         tileFits(target, number("tile_co"),
+                  number("tile_x") * number("tile_y") * number("tile_n"), why) &&
          unrollDivides(target, number("unroll_ci"), why);
 }
 
@@ -281,8 +323,10 @@ WinogradConv::space(const Group &group, const Target &target) const {
         plans.push_back({{"tile_co", tile.co},
                          {"tile_x", tile.x},
                          {"tile_y", tile.y},
+                         {"tile_n", 1},
                          {"rows", height},
                          {"columns", width},
+                         {"images", 1},
                          {"phases", phases}});
   };
   for (int width : taskSizes(columns))
@@ -290,6 +334,16 @@ WinogradConv::space(const Group &group, const Target &target) const {
       for (int height : taskSizes(rows))
         add(width, height, false);
   add(columns, rows, true);
+  if (int images = imagesOf(columns * rows, usualBatch(group)); images > 1)
+    for (const Tile &tile : ArrayRef(tilesToTry(target, images, 1, blocks)).take_front(8))
+      plans.push_back({{"tile_co", tile.co},
+                       {"tile_x", 1},
+                       {"tile_y", 1},
+                       {"tile_n", tile.x},
+                       {"rows", rows},
+                       {"columns", columns},
+                       {"images", images},
+                       {"phases", 1}});
   return spaceFrom(group, target, plans);
 }
 
@@ -309,6 +363,8 @@ void WinogradConv::build(KernelBuilder &b) const {
       phases ? columns : std::min(param(b, defaults, "columns"), columns);
   const int tileX = std::min(param(b, defaults, "tile_x"), width);
   const int tileY = std::min(param(b, defaults, "tile_y"), rows);
+  const int images = phases ? param(b, defaults, "images") : 1;
+  const int tileN = std::min(param(b, defaults, "tile_n"), images);
   const bool pairs = usesPairs(b.group, b.target);
   Var c = b.c, cb = b.cb, batch = b.n;
   Var tx("tx"), ty("ty"), u("u"), w("w"), y("y"), i("i"), j("j");
@@ -318,7 +374,9 @@ void WinogradConv::build(KernelBuilder &b) const {
   Func inX("input_x"), inT("input_transform");
   inX(c, u, y, tx, cb, batch) = winogradTransform(
       across.input, across.n, u, [&](int p) {
-    return b.read(conv.getX(), {c, tx * mx + p - s.left, y - s.top, cb, batch});
+    // The last group may have fewer images.
+    Expr image = images > 1 ? Halide::clamp(batch, 0, batchOf(b) - 1) : Expr(batch);
+    return b.read(conv.getX(), {c, tx * mx + p - s.left, y - s.top, cb, image});
   });
   Expr transformed = winogradTransform(
       down.input, down.n, w, [&](int p) {
@@ -357,7 +415,8 @@ void WinogradConv::build(KernelBuilder &b) const {
 
   // The schedule. The last tile of a row or column may overhang the output;
   // only its stores are guarded.
-  Var xi("xi"), xo("xo"), xg("xg"), yi("yi"), yo("yo"), yg("yg"), t("t");
+  Var xi("xi"), xo("xo"), xg("xg"), yi("yi"), yo("yo"), yg("yg"), t("t"),
+      ng("ng");
   out.split(b.x, xo, xi, mx, TailStrategy::GuardWithIf)
       .split(b.y, yo, yi, my, TailStrategy::GuardWithIf)
       .split(xo, xg, xo, width, TailStrategy::ShiftInwards)
@@ -366,6 +425,9 @@ void WinogradConv::build(KernelBuilder &b) const {
       .vectorize(c)
       .unroll(xi)
       .unroll(yi);
+  if (images > 1)
+    out.split(batch, ng, batch, images, TailStrategy::GuardWithIf)
+        .reorder(c, xi, yi, xo, yo, batch, cb, xg, yg, ng);
   if (phases)
     out.parallel(cb);
   else
@@ -388,7 +450,7 @@ void WinogradConv::build(KernelBuilder &b) const {
         .unroll(i)
         .unroll(w);
 
-  Var ti("ti"), tyi("tyi"), cbi("cbi"), uw("uw"), cbo("cbo");
+  Var ti("ti"), tyi("tyi"), ni("ni"), cbi("cbi"), uw("uw"), cbo("cbo");
   Var group = phases ? xg : t;
   // A tile's vectors lie one matrix apart: an odd number of cache lines
   // in a row of tiles keeps them out of each other's sets.
@@ -400,15 +462,21 @@ void WinogradConv::build(KernelBuilder &b) const {
       .split(cb, cbo, cbi, tileCo)
       .split(tx, tx, ti, tileX)
       .split(ty, ty, tyi, tileY)
-      .reorder(c, cbi, ti, tyi, tx, ty, cbo, u, w, batch)
+      .split(batch, batch, ni, tileN)
+      .reorder({c, cbi, ti, tyi, ni, tx, ty, batch, cbo, u, w})
       .vectorize(c)
       .unroll(cbi)
       .unroll(ti)
-      .unroll(tyi);
+      .unroll(tyi)
+      .unroll(ni);
+  if (images > 1)
+    product.bound_extent(batch, images);
   if (phases)
     product.fuse(u, w, uw).parallel(uw);
-  acc.compute_at(product, tx).vectorize(c).unroll(tx).unroll(ty).unroll(cb);
-  std::vector<Halide::VarOrRVar> order = {c, cb, tx, ty, k[pairs], k[pairs + 1]};
+  acc.compute_at(product, tx).vectorize(c).unroll(tx).unroll(ty).unroll(cb).unroll(
+      batch);
+  std::vector<Halide::VarOrRVar> order = {c,  cb,    tx,
+                                          ty, batch, k[pairs], k[pairs + 1]};
   if (pairs)
     order.insert(order.begin(), k[0]);
   acc.update().reorder(order);
@@ -420,11 +488,14 @@ void WinogradConv::build(KernelBuilder &b) const {
       .unroll(cb)
       .unroll(tx)
       .unroll(ty)
-      .unroll(k[pairs], unrollOf(b, "unroll_ci", steps, tileCo * tileX * tileY));
+      .unroll(batch)
+      .unroll(k[pairs], unrollOf(b, "unroll_ci", steps,
+                                 tileCo * tileX * tileY * tileN));
   const int inBlocks = ceilDiv(s.c, v);
   if (param(b, defaults, "prefetch"))
     b.streamAhead({acc,
-                   {{product, ty, ceilDiv(rows, tileY)},
+                   {{product, batch, ceilDiv(images, tileN)},
+                    {product, ty, ceilDiv(rows, tileY)},
                     {product, tx, ceilDiv(width, tileX)},
                     {acc, k[pairs + 1], inBlocks}},
                    b.input(conv.getWeight()),
@@ -434,11 +505,18 @@ void WinogradConv::build(KernelBuilder &b) const {
   inT.compute_at(out, group)
       .bound_extent(tx, width)
       .bound_extent(ty, rows)
-      .align_storage(tx, oddWidth)
-      .reorder(c, w, u, tx, ty, cb, batch)
+      .reorder(c, w, u, tx, ty, batch, cb)
       .vectorize(c)
       .unroll(w)
       .unroll(u);
+  // A tile of a group's images lies in a row, as their product reads it.
+  if (images > 1)
+    inT.bound_extent(batch, images)
+        .reorder_storage(c, cb, batch, tx, ty, u, w)
+        .align_storage(cb, inBlocks | 1)
+        .align_storage(batch, images | 1);
+  else
+    inT.align_storage(tx, oddWidth);
   if (phases)
     inT.parallel(cb);
   if (both)
