@@ -5,7 +5,8 @@
 // q + (v - k * D) / S. With D = 1 these are k = v + S * j from row q - j, so
 // every phase is a small convolution without strides: 2x2 / 2 is four 1x1, 4x4
 // / 2 four 2x2. Phases are computed a group of rows at a time into scratch and
-// interleaved by the output.
+// interleaved by the output: each has the cells of one y mod S, so that all of them
+// have as many rows and columns.
 //
 //===----------------------------------------------------------------------===//
 
@@ -47,7 +48,8 @@ public:
       return std::max(0, reach - pad / stride);
     };
     auto after = [](int size, int out, int stride, int pad) {
-      return std::max(0, (out - 1 + pad) / stride - (size - 1));
+      int cells = ceilDiv(out, stride) * stride;
+      return std::max(0, (cells - 1 + pad) / stride - (size - 1));
     };
     return {blockedChoice(group, target, conv.getX(),
                           {before(s.kh, s.sh, s.dh, s.top),
@@ -157,9 +159,7 @@ private:
     return s.groups > 1 && (s.cig % target.lanes || s.cog % target.lanes);
   }
   /// Columns of a phase.
-  static int columnsOf(const ConvShape &s) {
-    return (s.ow - 1 + s.left) / s.sw - s.left / s.sw + 1;
-  }
+  static int columnsOf(const ConvShape &s) { return ceilDiv(s.ow, s.sw); }
 };
 
 void TransposedConv::build(KernelBuilder &b) const {
@@ -177,23 +177,28 @@ void TransposedConv::build(KernelBuilder &b) const {
   Var q("q"), r("r"), u("u"), w("w");
   Type type = conv.getResult().getType();
 
-  // acc(c, q, u, r, w, cb, n): column q and row r of the phase u, w.
+  // acc(c, q, u, r, w, cb, n): column q and row r of those of x = u and y = w
+  // modulo the strides.
   struct Axis {
-    int kernel, stride, dilation;
+    int kernel, stride, dilation, pad;
     bool phased = isPhased(kernel, stride, dilation);
     int taps() const { return phased ? ceilDiv(kernel, stride) : kernel; }
+    Expr phaseOf(Expr place) const { return (place + pad) % stride; }
     /// The tap that a step of the reduction stands for.
-    Expr tap(Expr step, Expr phase) const {
+    Expr tap(Expr step, Expr place) const {
+      Expr phase = phaseOf(place);
       if (!phased || kernel == 1)
         return step;
       return Halide::unsafe_promise_clamped(phase + stride * step, 0,
                                             kernel - 1);
     }
-    Expr from(Expr step, Expr phase, Expr cell) const {
+    Expr from(Expr step, Expr place, Expr number) const {
+      Expr phase = phaseOf(place), cell = number + (place + pad) / stride;
       return phased ? cell - step
                     : cell + (phase - step * dilation) / stride;
     }
-    Expr reaches(Expr step, Expr phase) const {
+    Expr reaches(Expr step, Expr place) const {
+      Expr phase = phaseOf(place);
       if (phased)
         return kernel % stride ? phase + stride * step < kernel
                                : Halide::Internal::const_true();
@@ -202,7 +207,7 @@ void TransposedConv::build(KernelBuilder &b) const {
     /// Whether every step of every phase stands for a tap.
     bool isWhole() const { return phased && kernel % stride == 0; }
   };
-  Axis ax = {s.kw, s.sw, s.dw}, ay = {s.kh, s.sh, s.dh};
+  Axis ax = {s.kw, s.sw, s.dw, s.left}, ay = {s.kh, s.sh, s.dh, s.top};
   Func acc("acc");
   acc(c, q, u, r, w, cb, n) =
       conv.getBias() ? b.load(conv.getBias(), {n, cb, c, r, q}, type)
@@ -258,9 +263,7 @@ void TransposedConv::build(KernelBuilder &b) const {
   Func phases("phases");
   phases(c, q, u, r, w, cb, n) = acc(c, q, u, r, w, cb, n);
   b.bind(conv.getResult(), [=](const Point &p) {
-    Expr column = p.x + s.left, row = p.y + s.top;
-    return phases(p.c, column / s.sw, column % s.sw, row / s.sh, row % s.sh,
-                  p.cb, p.n);
+    return phases(p.c, p.x / s.sw, p.x % s.sw, p.y / s.sh, p.y % s.sh, p.cb, p.n);
   });
   Func out = b.output(0, /*wholeVectors=*/true);
 

@@ -8,6 +8,7 @@
 #include "dialects/cnn/Support.h"
 
 #include "mlir/IR/IRMapping.h"
+#include "mlir/IR/Matchers.h"
 
 using namespace mlir;
 
@@ -145,6 +146,43 @@ bool MapOp::hasAdjoint() { return false; }
 bool FlattenOp::hasAdjoint() { return false; }
 bool UnflattenOp::hasAdjoint() { return false; }
 
+static bool dependsOn(Value value, Value argument) {
+  Operation *op = value.getDefiningOp();
+  return value == argument ||
+         (op && llvm::any_of(op->getOperands(), [&](Value operand) {
+            return dependsOn(operand, argument);
+          }));
+}
+
+/// Whether an argument is a term of what the function yields, and nothing else:
+/// the derivative is 1.
+static bool isTerm(Block &function, Value argument) {
+  Value value = function.getTerminator()->getOperand(0);
+  while (value != argument) {
+    Operation *op = value.getDefiningOp();
+    if (!isa_and_nonnull<arith::AddFOp, arith::SubFOp>(op))
+      return false;
+    bool left = dependsOn(op->getOperand(0), argument);
+    bool right = dependsOn(op->getOperand(1), argument);
+    if (left == right || (right && isa<arith::SubFOp>(op)))
+      return false;
+    value = op->getOperand(left ? 0 : 1);
+  }
+  return true;
+}
+
+/// The number of which the function takes the part above zero; null for any other
+/// function.
+static Value partAboveZero(Block &function) {
+  auto maximum =
+      function.getTerminator()->getOperand(0).getDefiningOp<arith::MaximumFOp>();
+  FloatAttr zero;
+  if (!maximum || !isa<BlockArgument>(maximum.getLhs()) ||
+      !matchPattern(maximum.getRhs(), m_Constant(&zero)) || !zero.getValue().isZero())
+    return {};
+  return maximum.getLhs();
+}
+
 SmallVector<Value> MapOp::buildGradients(OpBuilder &builder,
                                          ValueRange gradients,
                                          ArrayRef<bool> wanted) {
@@ -154,17 +192,37 @@ SmallVector<Value> MapOp::buildGradients(OpBuilder &builder,
   SmallVector<Value> whole(getInputs().size()), result(getInputs().size());
   // Sums of one shape are taken in one pass.
   llvm::MapVector<Type, SmallVector<unsigned>> summed;
+  Block &function = getBody().front();
+  // The part above zero is above zero where its number is: nothing has to keep
+  // that one.
+  Value number = partAboveZero(function);
+  if (number)
+    operands[cast<BlockArgument>(number).getArgNumber()] = getResult();
+  auto cloneFunction = [&](Region &into) {
+    IRMapping mapping;
+    getBody().cloneInto(&into, mapping);
+    if (!number)
+      return;
+    Operation *maximum = mapping.lookup(
+        function.getTerminator()->getOperand(0).getDefiningOp());
+    OpBuilder b(maximum);
+    Value above = arith::CmpFOp::create(b, getLoc(), arith::CmpFPredicate::OGT,
+                                        maximum->getOperand(0), maximum->getOperand(1));
+    Value part = arith::SelectOp::create(b, getLoc(), above, maximum->getOperand(0),
+                                         maximum->getOperand(1));
+    maximum->replaceAllUsesWith(ValueRange(part));
+    maximum->erase();
+  };
   for (unsigned i = 0; i < getInputs().size(); ++i) {
     if (!wanted[i])
       continue;
-    whole[i] = makeMap(
+    whole[i] = isTerm(function, function.getArgument(i)) ? dy : makeMap(
         builder, getLoc(), (getFunction() + ".grad").str(), operands,
         [&](OpBuilder &b, ValueRange scalars) -> Value {
           auto derivative = DerivativeOp::create(
               b, getLoc(), scalars.back().getType(), b.getI64IntegerAttr(i),
               scalars.drop_back());
-          IRMapping mapping;
-          getBody().cloneInto(&derivative.getBody(), mapping);
+          cloneFunction(derivative.getBody());
           return arith::MulFOp::create(b, getLoc(), derivative.getResult(),
                                        scalars.back());
         });
