@@ -190,6 +190,33 @@ def yolo_loss(map, boxes, anchors, stride, ignore=0.5):
     return total / max(len(real), 1)
 
 
+def ssd_loss(scores, deltas, anchors, boxes, variances=(0.1, 0.1, 0.2, 0.2), least=0.5, negatives=3):
+    """Of one picture: anchors x classes, anchors x 4."""
+    real = boxes[boxes[:, 4] >= 0]
+    owner = np.full(len(anchors), -1)
+    if len(real):
+        both = overlaps(anchors, real)
+        owner = np.where(both.max(1) >= least, both.argmax(1), -1)
+        for m in range(len(real)):
+            if both[:, m].max() > 0:
+                owner[both[:, m].argmax()] = m
+    kind = np.where(owner < 0, 0, real[owner, 4].astype(int) + 1) if len(real) else np.zeros(len(anchors), int)
+    most = scores.max(1, keepdims=True)
+    entropy = (most + np.log(np.exp(scores - most).sum(1, keepdims=True)))[:, 0] - scores[np.arange(len(scores)), kind]
+    found = owner >= 0
+    others = np.sort(entropy[~found])[::-1][:negatives * found.sum()]
+    place = 0
+    for a in np.nonzero(found)[0]:
+        middle, size = [((box[2:4] + sign * box[:2]) / scale) for box, sign, scale in (
+            (anchors[a], 1, 2), (anchors[a], -1, 1))]
+        goal = real[owner[a]]
+        wanted = np.concatenate([((goal[:2] + goal[2:4]) / 2 - middle) / size,
+                                 np.log((goal[2:4] - goal[:2]) / size)]) / variances
+        d = abs(deltas[a] - wanted)
+        place += np.where(d < 1, 0.5 * d * d, d - 0.5).sum()
+    return (place + entropy[found].sum() + others.sum()) / max(found.sum(), 1)
+
+
 def losses(grid):
     def add(name, body, shapes, reference, prelude=()):
         grid.add(name, body, shapes, lambda g, *inputs: Value(
@@ -243,6 +270,23 @@ def losses(grid):
     add("loss_yolo", "return yolo_loss([x], [[(8, 8), (14, 12)]], [8], as_boxes(y))", [(16, 6, 6), objects],
         lambda x, y: np.array([[yolo_loss(map, boxes, ((8, 8), (14, 12)), 8)] for map, boxes in zip(
             x.astype(np.float64), as_boxes(y))]), [BOXES])
+    def pooled(x):
+        return x.reshape(*x.shape[:2], 3, 2, 3, 2).max((3, 5))
+
+    def ssd(scores, deltas, boxes):
+        anchors = np.concatenate([detect.anchor_boxes(*map.shape[2:], size, stride) for map, size, stride in zip(
+            scores, (((8, 8), (14, 12)), ((22, 22), (30, 19))), (8, 16))])
+        scores, deltas = (np.concatenate([detect.rows(map, 4) for map in maps], 1).astype(np.float64)
+                          for maps in (scores, deltas))
+        return np.array([[ssd_loss(*one, anchors, box)] for *one, box in zip(scores, deltas, as_boxes(boxes))])
+
+    heads = [(8, 6, 6), (8, 6, 6), objects]
+    add("loss_ssd", "return ssd_loss([x], [y], [anchor_boxes(x, [(8, 8), (14, 12)], 8)], as_boxes(z))", heads,
+        lambda x, y, z: ssd([x], [y], z), [BOXES])
+    add("loss_ssd_maps", """s = x -> maxpool(2)
+  return ssd_loss([x, s], [y, y -> maxpool(2)], [anchor_boxes(x, [(8, 8), (14, 12)], 8),
+                  anchor_boxes(s, [(22, 22), (30, 19)], 16)], as_boxes(z))""", heads,
+        lambda x, y, z: ssd([x, pooled(x)], [y, pooled(y)], z), [BOXES])
     add("loss_focal", "return focal(x -> flatten, y)", classes, lambda x, y: focal(x[:, :, 0, 0], y)[:, None])
     add("loss_focal_map", "return focal(x, y)", pixels, lambda x, y: image_mean(focal(x, y)))
     add("loss_mse", "return mse(x, y)", maps, lambda x, y: image_mean((x - y) ** 2))

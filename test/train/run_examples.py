@@ -73,13 +73,23 @@ def pix2pix(folder):
     return f"L1 {best:.3f}, the identity's {others[0]:.3f}, a blur's {others[1]:.3f}"
 
 
+def precision(name, folder):
+    return [epoch["val precision"] for epoch in train(name, folder)]
+
+
 def yolo(folder):
-    found = [epoch["val precision"] for epoch in train("yolo", folder)]
+    found = precision("yolo", folder)
     assert found[-1] > 0.6 and found[-1] > 3 * found[0], f"mAP {found}"
     return f"mAP from {found[0]:.3f} to {found[-1]:.3f}"
 
 
-TESTS = [unet, dcgan, pix2pix, yolo]
+def ssd(folder):
+    found = precision("ssd", folder)
+    assert found[-1] > 0.85 and found[-1] > found[0], f"mAP {found}"
+    return f"mAP from {found[0]:.3f} to {found[-1]:.3f}"
+
+
+TESTS = [unet, dcgan, pix2pix, yolo, ssd]
 
 
 def main():
