@@ -17,6 +17,7 @@
 
 using namespace halcyon;
 using namespace halcyon::test;
+using llvm::StringRef;
 
 namespace {
 
@@ -203,6 +204,8 @@ void runShare(const Options &options, const Target &target,
   for (size_t i = first; i < runs.size(); i += options.jobs) {
     const Run &run = runs[i];
     std::string name = run.options.kernel + " " + run.test.name();
+    if (!run.options.schedule.empty())
+      name += " groups of images";
     if (run.options.layout)
       name += " layout " + std::to_string(run.options.layout);
     if (name.find(options.only) == std::string::npos)
@@ -349,6 +352,21 @@ int main(int argc, char **argv) {
         if ((turn >> 18) % 4 == 0)
           run.options.moreInputHalo = 1;
         run.options.slice = (turn >> 20) % 4 == 0;
+        runs.push_back(run);
+        // Three images in groups of two.
+        StringRef name = kernel;
+        if (layout || !name.consume_front("winograd") || test.outH() > 14)
+          continue;
+        const int m = name == "2" ? 2 : 4;
+        run.options.schedule = {
+            {"images", 2},
+            {"tile_n", 2},
+            {"tile_co", 1},
+            {"tile_x", 1},
+            {"tile_y", 1},
+            {"phases", 1},
+            {"rows", test.kh == 1 ? test.outH() : (test.outH() + m - 1) / m},
+            {"columns", test.kw == 1 ? test.outW() : (test.outW() + m - 1) / m}};
         runs.push_back(run);
       }
     }
