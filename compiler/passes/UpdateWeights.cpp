@@ -22,6 +22,7 @@ struct Trained {
   OutputOp output; ///< of the gradient
   Value gradient;
   std::string name;
+  Value squared, squares; ///< a gradient, and the sum of its squares
 };
 
 struct UpdateWeights : halcyon::impl::UpdateWeightsBase<UpdateWeights> {
@@ -29,6 +30,8 @@ struct UpdateWeights : halcyon::impl::UpdateWeightsBase<UpdateWeights> {
 
 private:
   void collect();
+  Value squaresOf(Trained &weight);
+  void showNorms();
   void clip();
   void accumulate();
   LogicalResult update(Trained &weight);
@@ -114,6 +117,21 @@ void UpdateWeights::collect() {
   }
 }
 
+Value UpdateWeights::squaresOf(Trained &weight) {
+  if (weight.squared != weight.gradient) {
+    weight.squared = weight.gradient;
+    weight.squares = sumOfSquares(*builder, weight.gradient);
+  }
+  return weight.squares;
+}
+
+/// The trainer logs the norm of the gradient of every filter.
+void UpdateWeights::showNorms() {
+  for (Trained &weight : weights)
+    if (tensorOf(weight.gradient).getRank() > 1)
+      show(squaresOf(weight), "squares:" + weight.name);
+}
+
 /// Gradients of a batch that comes in parts are summed in a slot, and given out
 /// with its last part.
 void UpdateWeights::accumulate() {
@@ -190,7 +208,7 @@ void UpdateWeights::clip() {
     }
     Value total;
     for (Trained &weight : weights)
-      total = addMaps(*builder, total, sumOfSquares(*builder, weight.gradient));
+      total = addMaps(*builder, total, squaresOf(weight));
     if (!total)
       return;
     Location loc = total.getLoc();
@@ -324,6 +342,7 @@ void UpdateWeights::runOnOperation() {
   element = tensorOf(weights.front().input.getResult()).getElementType();
   OpBuilder end = OpBuilder::atBlockEnd(&model.getBody().front());
   builder = &end;
+  showNorms();
   accumulate();
   clip();
   for (Trained &weight : weights)

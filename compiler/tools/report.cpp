@@ -253,7 +253,7 @@ void Report::curves() {
 }
 
 void Report::weights() {
-  std::vector<Curve> norms, moves;
+  std::vector<Curve> norms, moves, gradients;
   std::vector<std::string> still;
   for (const json::Object &epoch : epochs) {
     const json::Object *all = epoch.getObject("weights");
@@ -271,6 +271,7 @@ void Report::weights() {
       };
       put(norms, weight.getNumber("norm"));
       put(moves, weight.getNumber("moved"));
+      put(gradients, weight.getNumber("gradient"));
     }
   }
   if (norms.empty())
@@ -278,6 +279,7 @@ void Report::weights() {
   os << "<h2>Weights</h2>\n";
   chart("Norm of each weight", norms, true);
   chart("How far each moved in an epoch", moves, true);
+  chart("Norm of each weight's gradient, over an epoch", gradients, true);
   const json::Object *last = epochs.back().getObject("weights");
   os << "<div class=\"grid\">";
   for (auto &[key, value] : last ? *last : json::Object()) {

@@ -1,7 +1,7 @@
 //===- Review.cpp - What a report shows of weights and pictures -----------===//
 //
-// With each epoch the log gets the weights' norms, how far they moved, their
-// histograms and rows that did not move at all; at the end `pictures.json` gets
+// With each epoch the log gets the norms of weights and of their gradients, how far
+// they moved, their histograms and rows that did not move at all; at the end `pictures.json` gets
 // the worst mistakes of validation, and pictures of training whose label the
 // model is sure is another.
 //
@@ -24,7 +24,7 @@ static constexpr size_t reviewedImages = 10000;
 // Weights
 //===----------------------------------------------------------------------===//
 
-Json Trainer::reviewWeights() {
+Json Trainer::reviewWeights(const Sums &sums) {
   Json result = Json::object();
   for (auto &[name, tensor] : model.weights) {
     if (!model.changes(name) || tensor.shape.size() < 2)
@@ -58,6 +58,10 @@ Json Trainer::reviewWeights() {
       result[name]["moved"] = std::sqrt(moved);
       result[name]["still"] = still;
     }
+    // The root of the mean square over the epoch's steps.
+    if (auto found = sums.squares.find(name);
+        found != sums.squares.end() && std::isfinite(found->second))
+      result[name]["gradient"] = std::sqrt(found->second / sums.images);
     std::copy_n(tensor.data(), tensor.bytes(), before.data());
   }
   return result;

@@ -166,6 +166,9 @@ double Trainer::trainOn(const Batch &batch, Sums &sums, Json *line) {
       (*line)["loss " + name] = own;
     if (auto norm = outputs.find("train.norm"); line && norm != outputs.end())
       (*line)[name.empty() ? "norm" : "norm " + name] = norm->second.at(0);
+    for (auto &[output, value] : outputs)
+      if (output.starts_with("squares:"))
+        sums.squares[output.substr(8)] += value.at(0) * batch.images;
     if (!std::isfinite(own))
       break;
     if (line && turn + 1 == model.turns())
@@ -306,7 +309,7 @@ bool Trainer::endEpoch(const Sums &sums, double seconds) {
       if (Json table = metric->table(); table.is_array())
         line["table " + metric->name] = table;
   }
-  line["weights"] = reviewWeights();
+  line["weights"] = reviewWeights(sums);
   log->entry(line);
   log->epoch(trained, validated ? &*validated : nullptr, seconds);
   const Standing &judged = validated ? *validated : trained;

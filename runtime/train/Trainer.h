@@ -50,6 +50,7 @@ private:
   struct Sums {
     double loss = 0, images = 0;
     std::map<std::string, double> turns; ///< losses of models in turn
+    std::map<std::string, double> squares; ///< of the weights' gradients
     double meanLoss() const { return images ? loss / images : 0; }
   };
 
@@ -76,7 +77,7 @@ private:
   std::string file(const std::string &name) const { return options.folder + "/" + name; }
 
   // For the report (Review.cpp).
-  Json reviewWeights();
+  Json reviewWeights(const Sums &sums);
   void reviewPictures();
   Json worstOf(Loader &images);
 

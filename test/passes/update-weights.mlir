@@ -15,6 +15,8 @@ cnn.model @step attributes {cnn.train = {clip = [{call = "value", largest = 1.0 
     cnn.yield %m : f32
   }
   cnn.output %g "grad:w" : tensor<4x3xf32>
+  // CHECK: %[[SQUARES:.*]] = cnn.sum
+  // CHECK: cnn.output %[[SQUARES]] "squares:w" : tensor<1xf32>
   // CHECK: %[[CLIPPED:.*]] = cnn.map "clip"
   // CHECK: %[[DECAY:.*]] = cnn.map "constant"
   // CHECK: arith.constant 5.000000e-01

@@ -1,4 +1,4 @@
-"""Networks and optimizers whose losses, step by step, are held against torch's.
+"""Networks, optimizers and forms of the loss whose values, step by step, are held against torch's.
 
 Weights and pictures are drawn from generators whose numbers never change.
 """
@@ -42,12 +42,22 @@ OPTIMIZERS = {
     "clip_norm": ("momentum(0.9)", 0.02, 1e-2),
     "clip_value": ("momentum(0.9)", 0.02, 1e-2),
     "accumulate": ("momentum(0.9)", 0.02, 1e-2),
+    "weights": ("momentum(0.9)", 0.02, 1e-2),
+    "smoothing": ("momentum(0.9)", 0.02, 1e-2),
+    "ignore": ("momentum(0.9)", 0.02, 1e-2),
+    "all": ("momentum(0.9)", 0.02, 1e-2),
 }
 RHO, NORM, VALUE, PARTS = 0.05, 0.5, 0.01, 2
 MORE = {"clip_norm": f"clip norm({NORM})", "clip_value": f"clip value({VALUE})", "accumulate": f"accumulate {PARTS}"}
+# What the loss is told: as torch names it.
+CLASSES = {"weight": [0.5, 1, 2, 0.25, 1.5, 1, 0.75, 3, 1, 0.1]}
+SMOOTH, IGNORED = {"label_smoothing": 0.1}, {"ignore_index": 3}
+LOSSES = {"weights": CLASSES, "smoothing": SMOOTH, "ignore": IGNORED, "all": CLASSES | SMOOTH | IGNORED}
+WORDS = {"weight": "weights", "label_smoothing": "smoothing", "ignore_index": "ignore"}
 # Statistics of a batch are those of its parts.
 CASES = [f"{network}/{name}" for network in NETWORKS for name in OPTIMIZERS
-         if (network, name) not in (("lenet", "clip_norm"), ("lenet", "clip_value"), ("residual", "accumulate"))]
+         if (network, name) not in (("lenet", "clip_norm"), ("lenet", "clip_value"), ("residual", "accumulate"))
+         and (network, name in LOSSES) != ("lenet", True)]
 
 
 def parts(optimizer):
@@ -57,13 +67,14 @@ def parts(optimizer):
 
 def model(network, optimizer):
     line, rate, decay = OPTIMIZERS[optimizer]
+    told = "".join(f", {WORDS[key]}={value}" for key, value in LOSSES.get(optimizer, {}).items())
     return f"""model net {{{NETWORKS[network][0]}}}
 
 train net {{
   data      npy("images.npy", "labels.npy")
   batch     {BATCH // parts(optimizer)}
   epochs    {SINGLE}
-  loss      cross_entropy(logits, label)
+  loss      cross_entropy(logits, label{told})
   optimizer {line}
   rate      {rate}
   decay     {decay}

@@ -7,7 +7,7 @@ import numpy
 import torch
 import torch.nn.functional as F
 
-from curve_cases import CASES, NORM, OPTIMIZERS, PARTS, RHO, STEPS, VALUE, data
+from curve_cases import CASES, LOSSES, NORM, OPTIMIZERS, PARTS, RHO, STEPS, VALUE, data
 
 
 def forward(network, x, w):
@@ -59,9 +59,12 @@ def losses(network, name):
     parameters = [value for value in weights.values() if value.requires_grad]
     optimizer = optimizer_of(name, parameters)
     found = []
+    told = dict(LOSSES.get(name, {}))
+    if "weight" in told:
+        told["weight"] = torch.tensor(told["weight"], dtype=torch.float64)
 
     def add_gradients(images, labels, share=1):
-        loss = share * F.cross_entropy(forward(network, images, weights), labels)
+        loss = share * F.cross_entropy(forward(network, images, weights), labels, **told)
         loss.backward()
         return loss.item()
 

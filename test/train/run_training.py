@@ -47,6 +47,7 @@ def one_epoch_learns_digits(folder):
     page = subprocess.run([HALCYON, "report", folder / "run"], capture_output=True, text=True, check=True).stdout.strip()
     text = pathlib.Path(page).read_text()
     assert "<h2>Confusion</h2>" not in text and "The worst mistakes" in text and text.count("<polyline") > 4
+    assert "Norm of each weight&#39;s gradient" in text or "Norm of each weight's gradient" in text
 
 
 def a_killed_run_goes_on(folder):
