@@ -35,10 +35,8 @@ public:
     auto op = group.anchorAs<cnn::IndexedOp>();
     if (!op || !oneOutput(group, why) || !hasPoints(op.getType()))
       return false;
-    cnn::IndexAnalysis facts(op);
-    bool heavy = false;
-    op.walk([&](cnn::ReduceOp reduce) { heavy |= isHeavy(facts, reduce); });
-    return heavy;
+    return op.walk([](cnn::ReduceOp) { return WalkResult::interrupt(); })
+        .wasInterrupted();
   }
 
   SmallVector<LayoutChoice> layouts(const Group &group,
@@ -56,6 +54,16 @@ public:
                                             const Target &) const override {
     return {{"tile_rows", 1, 16, {1, 2, kTile, 8}},
             {"tile_x", 1, 16, {1, 2, kTile, 8}}};
+  }
+
+  // More than a thread for each element gets, in tiles.
+  double cost(const Group &group, const Target &target) const override {
+    auto op = group.anchorAs<cnn::IndexedOp>();
+    cnn::IndexAnalysis facts(op);
+    bool heavy = false;
+    op.walk([&](cnn::ReduceOp reduce) { heavy |= isHeavy(facts, reduce); });
+    return rooflineSeconds(target, groupFlops(group), groupBytes(group),
+                           heavy ? 0.1 : 0.03);
   }
 
   void build(KernelBuilder &b) const override;
