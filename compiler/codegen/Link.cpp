@@ -155,8 +155,7 @@ std::string linkExecutable(const std::vector<std::string> &objects,
       {"libhalcyon_cli.a"},
       {"libhalcyon_measure.a"},
       {"libhalcyon_train.a", "libhalcyon_cli.a"}};
-  std::vector<StringRef> libraries = mainLibraries[unsigned(program)];
-  libraries.push_back("libhalcyon_runtime.a");
+  const std::vector<StringRef> &libraries = mainLibraries[unsigned(program)];
   bool cxx = program == MainProgram::Train;
   std::vector<StringRef> needed = {"Scrt1.o", "crti.o", "crtn.o", "libc.so"};
   static const StringRef pictures[] = {"libpng.a", "libjpeg.a", "libz.a"};
@@ -192,11 +191,12 @@ std::string linkExecutable(const std::vector<std::string> &objects,
   for (const std::string &folder : folders)
     command.push_back("-L" + folder);
   command.insert(command.end(), objects.begin(), objects.end());
+  for (StringRef name : libraries)
+    command.push_back(runtimeLibrary(name, target));
   // What Halide's runtime for a device has as well is weak there.
   if (target.device)
     command.push_back("--whole-archive");
-  for (StringRef name : libraries)
-    command.push_back(runtimeLibrary(name, target));
+  command.push_back(runtimeLibrary("libhalcyon_runtime.a", target));
   if (target.device)
     command.push_back("--no-whole-archive");
   if (readsPictures(elf))

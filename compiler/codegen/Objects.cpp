@@ -90,11 +90,15 @@ bool makeObjects(ArrayRef<NamedProgram> programs, const Target &target,
     return false;
   };
   StringSet<> linked;
+  std::vector<ForkedJob> jobs;
+  if (target.device)
+    objects.paths.push_back(deviceRuntime(target, jobs));
   for (auto [index, named] : enumerate(programs)) {
     ProgramTableOptions table;
     table.symbol = named.symbol;
     table.embedWeights = false;
-    auto kernels = compileKernels(named.program, target, how.kernels, {}, errors);
+    auto kernels =
+        compileKernels(named.program, target, how.kernels, std::exchange(jobs, {}), errors);
     if (mlir::failed(kernels))
       return false;
     for (const CompiledKernel &kernel : *kernels)

@@ -3,11 +3,12 @@
 // The operation's definition is differentiated by propagate_adjoints (Li et al.,
 // Differentiable Programming for Image Processing and Deep Learning in Halide,
 // 2018). What it scatters is computed where pure variables remain, in parallel
-// over them.
+// over them, on a device in threads.
 //
 //===----------------------------------------------------------------------===//
 
 #include "compiler/kernels/Algorithm.h"
+#include "compiler/kernels/GpuLoops.h"
 #include "compiler/kernels/Loops.h"
 #include "dialects/cnn/Support.h"
 
@@ -20,9 +21,9 @@ using Halide::Var;
 namespace halcyon {
 
 namespace {
-class Adjoint : public Kernel {
+/// What it computes; how, the kernels for CPUs and for devices say.
+class DerivedAdjoint : public Kernel {
 public:
-  StringRef name() const override { return "adjoint"; }
   bool isGeneral() const override { return true; }
   bool isFallback() const override { return true; }
 
@@ -43,7 +44,15 @@ public:
     return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.02);
   }
 
-  void build(KernelBuilder &b) const override {
+protected:
+  /// An output of the group: its Func, the variables of the logical dimensions, and
+  /// its type.
+  struct Root {
+    Func func;
+    std::vector<Var> vars;
+    RankedTensorType type;
+  };
+  static std::vector<Root> define(KernelBuilder &b) {
     auto adjoint = b.group.anchorAs<cnn::AdjointOp>();
     Operation *forward = adjoint.getForward();
     Block &body = adjoint.getBody().front();
@@ -76,7 +85,7 @@ public:
       }
       derivatives.push_back(Halide::propagate_adjoints(defined, weight, bounds));
     }
-    std::vector<Func> roots;
+    std::vector<Root> roots;
     for (auto [index, wrt] : llvm::enumerate(adjoint.getWrt())) {
       auto type = cnn::tensorOf(adjoint.getResults()[index]);
       std::vector<Var> vars = logicalVars(type.getRank());
@@ -91,11 +100,9 @@ public:
       }
       if (!sum.defined())
         sum = Halide::Internal::make_zero(storedType(type));
-      Func out = b.output(index, vars, sum);
-      scheduleLogical(b, out, type.getShape());
-      roots.push_back(out);
+      roots.push_back({b.output(index, vars, sum), vars, type});
     }
-    scheduleUpdates(b, roots);
+    return roots;
   }
 
 private:
@@ -156,7 +163,21 @@ private:
     sum(at) += Halide::Internal::substitute(names, tensor.func.value());
     return sum;
   }
+};
 
+class Adjoint : public DerivedAdjoint {
+public:
+  StringRef name() const override { return "adjoint"; }
+  void build(KernelBuilder &b) const override {
+    std::vector<Func> roots;
+    for (Root &root : define(b)) {
+      scheduleLogical(b, root.func, root.type.getShape());
+      roots.push_back(root.func);
+    }
+    scheduleUpdates(b, roots);
+  }
+
+private:
   /// Computes what has updates as a whole, each update in vectors and in
   /// parallel over the variables that its place is free of sums in.
   static void scheduleUpdates(KernelBuilder &b, const std::vector<Func> &roots) {
@@ -198,8 +219,27 @@ private:
                       TailStrategy::GuardWithIf);
   }
 };
+
+/// A thread for each element, and for each place of an update that is free of sums.
+class GpuAdjoint : public DerivedAdjoint {
+public:
+  StringRef name() const override { return "gpu_adjoint"; }
+  bool isForDevice() const override { return true; }
+  void build(KernelBuilder &b) const override {
+    std::vector<Func> roots;
+    for (Root &root : define(b)) {
+      std::vector<int64_t> extents;
+      for (int64_t size : llvm::reverse(root.type.getShape()))
+        extents.push_back(ShapedType::isDynamic(size) ? 1 << 20 : size);
+      scheduleThreads(root.func, root.vars, extents);
+      roots.push_back(root.func);
+    }
+    storeSumsOnDevice(roots);
+  }
+};
 } // namespace
 
 static RegisterKernel<Adjoint> adjoint;
+static RegisterKernel<GpuAdjoint> gpuAdjoint;
 
 } // namespace halcyon

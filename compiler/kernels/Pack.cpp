@@ -7,6 +7,7 @@
 
 #include "compiler/kernels/Algorithm.h"
 #include "compiler/kernels/ConvCommon.h"
+#include "compiler/kernels/GpuLoops.h"
 #include "dialects/cnn/Support.h"
 #include "dialects/cnn/Winograd.h"
 
@@ -105,15 +106,23 @@ public:
     }
     Func out = b.output(
         0, vars, Halide::select(inside, value, Halide::Internal::make_zero(value.type())));
-    Var filter = schedule(out, vars, dims, winograd, b.target);
-    if (!winograd)
-      return;
+    if (winograd)
+      arrange(out, vars, dims, {taps, half}, b.target);
+    else
+      arrange(out, vars, dims, {}, b.target);
+  }
+
+protected:
+  /// Schedules what is written, and the stages of a transformed filter before it.
+  virtual void arrange(Func out, const std::vector<Var> &vars, ArrayRef<cnn::PackedDim> dims,
+                       ArrayRef<Func> stages, const Target &target) const {
+    Var filter = schedule(out, vars, dims, !stages.empty(), target);
     // A filter's taps are read once for all that is made of them.
-    for (Func stage : {taps, half}) {
+    for (Func stage : stages) {
       std::vector<Var> order = stage.args();
       Var lane = order[0], j = order[order.size() - 2], i = order.back();
       stage.compute_at(out, filter).bound_extent(lane, (int)dims.back().count);
-      if (dims.back().count < b.target.lanes) {
+      if (dims.back().count < target.lanes) {
         stage.bound_extent(order[1], (int)dims[dims.size() - 2].count);
         stage.fuse(order[0], order[1], lane);
       }
@@ -195,8 +204,25 @@ private:
     return filter;
   }
 };
+
+/// A thread for each place; each transforms what it writes.
+class GpuPack : public Pack {
+public:
+  StringRef name() const override { return "gpu_pack"; }
+  bool isForDevice() const override { return true; }
+
+protected:
+  void arrange(Func out, const std::vector<Var> &vars, ArrayRef<cnn::PackedDim> dims,
+               ArrayRef<Func>, const Target &) const override {
+    std::vector<int64_t> extents;
+    for (const cnn::PackedDim &dim : llvm::reverse(dims))
+      extents.push_back(dim.count);
+    scheduleThreads(out, vars, extents);
+  }
+};
 } // namespace
 
 static RegisterKernel<Pack> pack;
+static RegisterKernel<GpuPack> gpuPack;
 
 } // namespace halcyon

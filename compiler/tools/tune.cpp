@@ -155,8 +155,9 @@ static int tune() {
     return 1;
   const Target &target = driver.target;
   TuneOptions how;
-  how.threads = threads ? (unsigned)threads : (unsigned)target.cores;
-  StoreScope scope{target.halide + ", " + std::to_string(how.threads) + " threads",
+  // A device's program has one thread, which tells it what to do.
+  how.threads = threads ? (unsigned)threads : target.device ? 1 : (unsigned)target.cores;
+  StoreScope scope{target.halide + (target.device ? target.device->halide : "") + ", " + std::to_string(how.threads) + " threads",
                    storeVersion(), machineName()};
   std::string error, path = storePath.empty() ? Store::defaultPath() : storePath;
   auto store = Store::open(path, scope, error);

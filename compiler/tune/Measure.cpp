@@ -2,6 +2,7 @@
 
 #include "compiler/tune/Measure.h"
 #include "compiler/codegen/Cache.h"
+#include "compiler/codegen/DeviceRuntime.h"
 #include "compiler/codegen/EmbedWeights.h"
 #include "compiler/codegen/KernelCompiler.h"
 #include "compiler/codegen/Link.h"
@@ -95,6 +96,9 @@ bool Measurer::build(std::string &error) {
                       return writeWeightsFile(program, weights, table.weightsId,
                                               weightsFile);
                     }});
+  std::vector<std::string> objects;
+  if (options.target.device)
+    objects.push_back(deviceRuntime(options.target, jobs));
   llvm::raw_string_ostream errors(error);
   auto kernels = compileKernels(program, options.target, how, jobs, errors);
   if (failed(kernels)) {
@@ -103,7 +107,6 @@ bool Measurer::build(std::string &error) {
     return false;
   }
   llvm::StringMap<std::string> broken;
-  std::vector<std::string> objects;
   for (CompiledKernel &kernel : *kernels)
     if (kernel.error.empty())
       objects.push_back(kernel.path);

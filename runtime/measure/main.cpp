@@ -73,6 +73,12 @@ static bool refuse(const char *Text) {
   return false;
 }
 
+/// Of a kernel that returned an error: what it said, if it said anything.
+static bool refuseKernel(const State &S) {
+  return refuse(S.Session->KernelSpoke.load() ? S.Session->KernelText
+                                              : "the kernel returned an error");
+}
+
 //===----------------------------------------------------------------------===//
 // Tensors
 //===----------------------------------------------------------------------===//
@@ -179,11 +185,16 @@ static bool check(State &S, const long *Numbers) {
   const halcyon_program &P = S.Program;
   for (uint32_t I = 0; I != P.num_outputs; ++I) // what is not written shows
     memset(S.Outputs[I], 0xff, halcyon_port_bytes(&P.outputs[I], 1));
+  DeviceMemory &Device = S.Session->Device;
+  if (Device.copyIn(*S.Session))
+    return refuse(halcyon_session_error(S.Session));
   S.Session->Pool.wake();
   int Code = runFunction(S, uint32_t(Numbers[0]));
   S.Session->Pool.rest();
   if (Code)
-    return refuse("the kernel returned an error");
+    return refuseKernel(S);
+  if (Device.copyOut(*S.Session))
+    return refuse(halcyon_session_error(S.Session));
   double Difference = 0, Largest = 0;
   for (uint32_t I = 0; I != P.num_outputs; ++I) {
     uint64_t Bytes = halcyon_port_bytes(&P.outputs[I], 1);
@@ -211,7 +222,8 @@ static void makeCold(State &S, uint32_t Call) {
   for (uint32_t I = First; I != First + P.calls[Call].num_views; ++I)
     if (P.views[I].space == HALCYON_WEIGHTS)
       Bytes += spanOf(P.views[I]);
-  if (C.Count || Bytes < LeastColdWeights || Bytes >= S.ColdBytes)
+  // A device's weights have one place.
+  if (C.Count || Bytes < LeastColdWeights || Bytes >= S.ColdBytes || S.Session->Device)
     return;
   C.Stride = Bytes;
   C.Count = uint32_t((S.ColdBytes + Bytes - 1) / Bytes);
@@ -262,8 +274,9 @@ static int runTimed(State &S, const Timed &T, long Repeats, double &Ns) {
     if (int Code = T.Call < 0 ? runFunction(S, T.Function)
                               : runCall(S, uint32_t(T.Call)))
       return Code;
+  int Code = S.Session->Device.wait(*S.Session);
   Ns = double(nowNs() - Before) / double(Repeats);
-  return 0;
+  return Code;
 }
 
 static bool pairs(State &S, const long *Numbers) {
@@ -295,7 +308,7 @@ static bool pairs(State &S, const long *Numbers) {
     printf("\n");
   }
   free(Times);
-  return !Code || refuse("the kernel returned an error");
+  return !Code || refuseKernel(S);
 }
 
 static bool calls(State &S, const long *Numbers) {
@@ -311,6 +324,7 @@ static bool calls(State &S, const long *Numbers) {
     uint64_t Before = nowNs();
     for (uint32_t I = 0; I != F.num_calls; ++I) {
       runCall(S, F.first_call + I);
+      S.Session->Device.wait(*S.Session);
       uint64_t Now = nowNs();
       double Ns = double(Now - Before);
       Least[I] = Run == 0 || Ns < Least[I] ? Ns : Least[I];

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Gradients of layers against torch's, in f32 with the kernels that training runs.
 
-    run_gradients.py [CASE ...]
+    run_gradients.py [--target opencl] [CASE ...]
 
 What torch says is in gradients.npz, which make_gradients.py writes.
 """
 
+import argparse
 import pathlib
 import re
 import subprocess
@@ -28,7 +29,7 @@ def run(*command):
     assert done.returncode == 0, (done.stderr.strip().splitlines() or ["no message"])[-1]
 
 
-def compile_step(name, folder, derived):
+def compile_step(name, folder, derived, target):
     """The program of the case's step, and the names of its inputs and outputs."""
     source, graph, step, program = (folder / f"{name}{end}" for end in (".cnn", ".mlir", ".step.mlir", ""))
     source.write_text(model(name))
@@ -37,12 +38,12 @@ def compile_step(name, folder, derived):
     text = step.read_text()
     text = text[:text.index("cnn.model @eval")].rstrip() + "\n}\n"
     step.write_text(text)
-    run(BIN / "halcyon", "compile", step, "--weights", "seed:1", "-o", program)
+    run(BIN / "halcyon", "compile", step, "--weights", "seed:1", "--target", target, "-o", program)
     return program, re.findall(r'cnn\.input "([^"]+)"', text), re.findall(r'cnn\.output \S+ "([^"]+)"', text)
 
 
-def check(name, folder, data, derived):
-    program, inputs, outputs = compile_step(name, folder, derived)
+def check(name, folder, data, derived, target):
+    program, inputs, outputs = compile_step(name, folder, derived, target)
     command = [program]
     for port in inputs:
         file = folder / f"{name}.{port.replace(':', '_')}.npy"
@@ -63,7 +64,11 @@ def check(name, folder, data, derived):
 
 
 def main():
-    names = sys.argv[1:] or list(CASES)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("cases", nargs="*")
+    parser.add_argument("--target", default="host")
+    args = parser.parse_args()
+    names = args.cases or list(CASES)
     data = numpy.load(HERE / "gradients.npz")
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -71,7 +76,7 @@ def main():
             for derived in (False, True):
                 label = f"{name}{' derived' if derived else ''}"
                 try:
-                    check(name, pathlib.Path(folder), data, derived)
+                    check(name, pathlib.Path(folder), data, derived, args.target)
                     print(f"PASS {label}", flush=True)
                 except AssertionError as problem:
                     failed += 1
