@@ -11,6 +11,23 @@ using Halide::VarOrRVar;
 
 namespace halcyon {
 
+/// Whether what lies behind the second convolution reads the first's result
+/// other than through the second's input, which alone is kept for it.
+static bool readsFirst(Value output, cnn::ConvOp first, cnn::ConvOp second) {
+  llvm::SetVector<Value> values;
+  values.insert(output);
+  for (unsigned i = 0; i < values.size(); ++i) {
+    Value value = values[i];
+    if (value == second.getResult() || value == second.getX())
+      continue;
+    if (value == first.getResult())
+      return true;
+    if (Operation *op = value.getDefiningOp())
+      values.insert(op->operand_begin(), op->operand_end());
+  }
+  return false;
+}
+
 bool ConvPair::handles(const Group &group, const Target &target,
                        std::string &why) const {
   if (group.anchors().size() != 2)
@@ -33,6 +50,10 @@ bool ConvPair::handles(const Group &group, const Target &target,
       !cnn::differInLayoutOnly(group.outputs()[0].getType(),
                                second.getResult().getType())) {
     why = "the output has another shape than the convolution";
+    return false;
+  }
+  if (readsFirst(group.outputs()[0], first, second)) {
+    why = "the first convolution's result is read behind the second";
     return false;
   }
   auto isFloat = [](Value value) {

@@ -107,6 +107,9 @@ void ExpandDepthwise::build(KernelBuilder &b) const {
     return acc(p.c, p.x, p.y, p.cb, p.n);
   });
   m(c, x, y, cb, n) = b.at(depthwise.getX(), {n, cb, c, y, x});
+  b.bind(depthwise.getX(), [=](const Point &q) {
+    return m(q.c, q.x, q.y, q.cb, q.n);
+  });
 
   // The depthwise sum. Few of the unrolled taps can leave the map: only those
   // are tested. Rows of zeros around m would be computed.

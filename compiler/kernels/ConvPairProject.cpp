@@ -97,6 +97,9 @@ void DepthwiseProject::build(KernelBuilder &b) const {
     return sum(q.c, q.x, q.y, q.cb, q.n);
   });
   m(c, x, y, cb, n) = b.at(project.getX(), {n, cb, c, y, x});
+  b.bind(project.getX(), [=](const Point &q) {
+    return m(q.c, q.x, q.y, q.cb, q.n);
+  });
 
   acc(c, x, y, cb, n) = biasOf(b, project);
   auto parts = addPointwise(b, project, acc, [&](Expr lane, Expr block) {

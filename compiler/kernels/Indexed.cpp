@@ -107,8 +107,12 @@ bool Indexed::handles(const Group &group, const Target &,
   if (!op || !oneOutput(group, why))
     return false;
   // Maps around it are of vectors or feature maps.
-  bool alone = llvm::hasSingleElement(group.block().without_terminator());
-  return alone || hasPoints(op.getType());
+  if (llvm::hasSingleElement(group.block().without_terminator()))
+    return true;
+  return hasPoints(op.getType()) &&
+         llvm::all_of(op.getInputs(), [](Value input) {
+           return isa<BlockArgument>(input) || hasPoints(input.getType());
+         });
 }
 
 SmallVector<LayoutChoice> Indexed::layouts(const Group &group,
