@@ -226,7 +226,8 @@ static halcyon_status setUp(halcyon_session &S, const halcyon_options &Options,
   if (!makeTables(S))
     return fail(Error, HALCYON_NO_MEMORY, "out of memory");
   fillTables(S);
-  if (S.Device.open(S) || halcyon_session_set_batch(&S, 1)) {
+  const uint32_t Only = S.Program->only_batch;
+  if (S.Device.open(S) || halcyon_session_set_batch(&S, Only ? Only : 1)) {
     Error = S.Error;
     return Error.status;
   }

@@ -11,7 +11,7 @@ using namespace halcyon::cli;
 static bool makeInputs(Model &M, const Options &O, Tensors &Inputs,
                        uint32_t &Batch, Failure &Why) {
   const halcyon_program &P = M.Program;
-  Batch = O.Batch ? O.Batch : 1;
+  Batch = O.Batch ? O.Batch : P.only_batch ? P.only_batch : 1;
   if (O.Pictures.size() || O.Inputs.size()) {
     uint64_t Images;
     if (!loadInputs(M, O, Inputs, Images, Why))
@@ -21,7 +21,8 @@ static bool makeInputs(Model &M, const Options &O, Tensors &Inputs,
                   static_cast<unsigned long long>(Images));
     if (Images > INT32_MAX)
       return fail(Why, "too many images");
-    Batch = uint32_t(Images);
+    if (!P.only_batch)
+      Batch = uint32_t(Images);
     return true;
   }
   if (!Inputs.allocate(P.inputs, P.num_inputs, Batch, Why))

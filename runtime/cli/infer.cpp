@@ -28,8 +28,9 @@ static bool matchInput(const Model &M, const halcyon_port &Port,
   if (!(T.Type == ElementType{Port.type_code, Port.type_bits}))
     return fail(Why, "%s: holds %s, input %s takes %s", Path, typeName(T.Type),
                 Name, typeName({Port.type_code, Port.type_bits}));
-  // A single image may come without its batch dimension.
-  unsigned Missing = T.Rank + 1u == Port.rank && hasBatch(Port);
+  // A single image may come without its batch dimension, a number without any.
+  unsigned Missing = T.Rank + 1u == Port.rank &&
+                     (hasBatch(Port) || (T.Rank == 0 && Port.shape[0] == 1));
   bool Same = T.Rank + Missing == Port.rank;
   Images = hasBatch(Port);
   for (unsigned D = Missing; Same && D != Port.rank; ++D) {
@@ -166,7 +167,7 @@ bool halcyon::cli::runAll(Model &M, const Tensors &Inputs, uint64_t Images,
   };
   for (uint64_t First = 0; First < Images; First += Chunk) {
     uint64_t Count = Images - First < Chunk ? Images - First : Chunk;
-    if (!M.setBatch(uint32_t(Count), Why))
+    if (!M.setBatch(P.only_batch ? P.only_batch : uint32_t(Count), Why))
       return false;
     for (uint32_t I = 0; I != P.num_inputs; ++I)
       halcyon_session_bind_input(

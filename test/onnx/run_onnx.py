@@ -35,7 +35,7 @@ KNOWN = {"Reshape": [1], "Expand": [1], "Tile": [1, 2], "Slice": [1, 2, 3, 4], "
          "Upsample": [1], "ConstantOfShape": [0], "Range": [0, 1, 2], "OneHot": [1], "TopK": [1], "Split": [1],
          "Squeeze": [1], "Unsqueeze": [1], "CumSum": [1], "CumProd": [1], "Trilu": [1], "CenterCropPad": [1],
          "Dropout": [1, 2], "Col2Im": [1, 2], "AffineGrid": [1], "MaxUnpool": [2],
-         "NonMaxSuppression": [2, 3, 4]}
+         "NonMaxSuppression": [2, 3, 4], "LSTM": [4], "GRU": [4], "RNN": [4]}
 KNOWN.update({f"Reduce{kind}": [1] for kind in
               ("Sum", "Mean", "Max", "Min", "Prod", "L1", "L2", "SumSquare", "LogSum", "LogSumExp")})
 

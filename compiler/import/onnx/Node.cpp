@@ -171,6 +171,10 @@ std::vector<int64_t> NodeContext::integers(StringRef name,
   auto *value = attributeOf<std::vector<int64_t>>(node, name);
   return value ? *value : otherwise;
 }
+std::vector<std::string> NodeContext::words(StringRef name) const {
+  auto *value = attributeOf<std::vector<std::string>>(node, name);
+  return value ? *value : std::vector<std::string>();
+}
 std::vector<float> NodeContext::numbers(StringRef name) const {
   auto *value = attributeOf<std::vector<float>>(node, name);
   return value ? *value : std::vector<float>();

@@ -65,8 +65,9 @@ halcyon_program_check_cpu(const halcyon_program *program, halcyon_error *error);
 // Sessions
 //===----------------------------------------------------------------------===//
 
-/// Makes a session with batch size 1. The program must outlive it; `options`
-/// and `error` may be NULL and are not kept. On failure *session is NULL.
+/// Makes a session with batch size 1, or the only one that the program computes.
+/// The program must outlive it; `options` and `error` may be NULL and are not
+/// kept. On failure *session is NULL.
 HALCYON_API halcyon_status halcyon_session_create(
     const halcyon_program *program, const halcyon_options *options,
     halcyon_session **session, halcyon_error *error);

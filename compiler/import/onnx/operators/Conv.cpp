@@ -6,10 +6,10 @@ using namespace mlir;
 using namespace halcyon;
 using namespace halcyon::onnx;
 
-/// f32 maps with one or two dimensions and weights that are known have
+/// A batch of f32 maps with one or two dimensions and weights that are known have
 /// operations, and kernels, of their own.
 static bool hasOperation(NodeContext &node, const Tensor &x, const Tensor &w) {
-  return x.type == DataType::F32 && w.isKnown() && w.type == DataType::F32 &&
+  return x.type == DataType::F32 && x.hasBatch() && w.isKnown() && w.type == DataType::F32 &&
          (x.rank() == 3 || x.rank() == 4) &&
          (!node.has(2) || node.in(2).isKnown());
 }

@@ -1,32 +1,12 @@
 //===- Linear.cpp - Products of matrices ----------------------------------===//
 
-#include "compiler/import/onnx/Graph.h"
+#include "compiler/import/onnx/operators/Linear.h"
 
 #include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
 using namespace halcyon;
 using namespace halcyon::onnx;
-
-/// x times a known matrix of `in` rows, transposed as cnn.linear has it, plus a
-/// known vector.
-static Tensor rowwise(NodeContext &node, const Tensor &a, const Tensor &w,
-                      const Tensor &bias);
-
-static Tensor linear(NodeContext &node, const Tensor &x, const Tensor &w,
-                     const Tensor &bias) {
-  // Where there is one image, vectors that are not of a batch are its pixels.
-  if (!x.hasBatch() && node.importer().onlyBatch)
-    return rowwise(node, x, w, bias);
-  mlir::Value input = node.value(x, x.shape);
-  mlir::Value weight = node.weight(w, "weight");
-  mlir::Value b = bias.isKnown() ? node.weight(bias, "bias") : mlir::Value();
-  if (node.failed())
-    return Tensor();
-  mlir::Value result =
-      cnn::LinearOp::create(node.builder(), node.loc(), input, weight, b);
-  return node.made(result, x.type);
-}
 
 //===----------------------------------------------------------------------===//
 // Gemm
@@ -72,7 +52,7 @@ static LogicalResult importGemm(NodeContext &node) {
       if (beta != 1)
         bias = node.constant(scaled(bias.known, beta));
     }
-    return node.set(linear(node, a, w, bias));
+    return node.set(timesKnown(node, a, w, bias));
   }
   auto shape = node.has(2) ? node.broadcast({c}) : Shape();
   if (!shape)
@@ -219,17 +199,36 @@ static Tensor rowwise(NodeContext &node, const Tensor &a, const Tensor &w,
   return product;
 }
 
+Tensor onnx::timesKnown(NodeContext &node, const Tensor &x, const Tensor &matrix,
+                        const Tensor &bias) {
+  // Where there is one image, vectors that are not of a batch are its pixels.
+  if (openAxis(x.shape) >= 0 || node.importer().onlyBatch == 1) {
+    if (x.rank() != 2 || !x.hasBatch())
+      return rowwise(node, x, matrix, bias);
+    mlir::Value input = node.value(x, x.shape);
+    mlir::Value weight = node.weight(matrix, "weight");
+    mlir::Value b = bias.isKnown() ? node.weight(bias, "bias") : mlir::Value();
+    if (node.failed())
+      return Tensor();
+    return node.made(cnn::LinearOp::create(node.builder(), node.loc(), input,
+                                           weight, b),
+                     x.type);
+  }
+  Tensor product =
+      matmul(node, x, node.constant(matrix.known.transposed({1, 0})), x.type, {},
+             [](Coords, Expr a, Expr b, Expr, ArrayRef<Reader>) { return a * b; });
+  if (!bias.isKnown())
+    return product;
+  return node.map({product, bias}, x.type,
+                  [](ArrayRef<Expr> e) { return e[0] + e[1]; });
+}
+
 static LogicalResult importMatMul(NodeContext &node) {
   Tensor a = node.in(0), b = node.in(1);
-  bool vectors = a.rank() > 2 && (openAxis(a.shape) >= 0 ||
-                                  node.importer().onlyBatch);
   if (a.type == DataType::F32 && !a.isKnown() && b.isKnown() && b.rank() == 2 &&
-      a.rank() > 1 && b.shape[0] == a.shape.back() &&
-      (vectors || (a.rank() == 2 && !a.isTurned()))) {
-    Tensor w = node.constant(b.known.transposed({1, 0}));
-    return node.set(vectors ? rowwise(node, a, w, Tensor())
-                            : linear(node, a, w, Tensor()));
-  }
+      a.rank() > 1 && b.shape[0] == a.shape.back())
+    return node.set(timesKnown(
+        node, a, node.constant(b.known.transposed({1, 0})), Tensor()));
   return node.set(matmul(node, a, b, a.type, {},
                          [](Coords, Expr x, Expr y, Expr, ArrayRef<Reader>) {
                            return x * y;
