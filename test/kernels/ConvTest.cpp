@@ -338,7 +338,7 @@ int main(int argc, char **argv) {
   for (const ConvCase &test : grid(options.all))
     for (const char *kernel :
          {"direct", "pointwise", "depthwise", "general", "im2col", "winograd2",
-          "winograd4", "conv_transpose"}) {
+          "winograd4", "planar", "conv_transpose"}) {
       if (!options.kernel.empty() && options.kernel != kernel)
         continue;
       for (unsigned layout = 0; layout < 3; ++layout) {
