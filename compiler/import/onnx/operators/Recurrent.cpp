@@ -150,6 +150,8 @@ bool Recurrence::hasShape(unsigned operand, ArrayRef<int64_t> shape,
                           const char *what) {
   if (!node.has(operand) || ArrayRef(node.in(operand).shape) == shape)
     return true;
+  if (openAxis(node.in(operand).shape) != openAxis(shape))
+    return succeeded(node.mixesBatch(Twine(what) + " differ in the batch"));
   std::string text;
   llvm::raw_string_ostream os(text);
   llvm::interleave(shape, os, "x");
