@@ -211,7 +211,8 @@ Func KernelBuilder::output(unsigned index, bool wholeVectors) {
   if (tensor.getRank() == 4 && layout.isBlocked()) {
     int channels = (int)tensor.getDimSize(1), block = (int)layout.getBlock();
     if (channels % block)
-      e = Halide::select(cb * block + c < channels, e, 0.0f);
+      e = Halide::select(cb * block + c < channels, e,
+                         Halide::Internal::make_zero(e.type()));
   }
   return output(index, vars(type),
                 wholeVectors && cnn::isBf16(type) ? roundVector(e) : e);
@@ -275,9 +276,24 @@ std::vector<Halide::Argument> KernelBuilder::arguments() {
   return result;
 }
 
+/// Whether there are infinities among the numbers of a group: elsewhere their
+/// arithmetic may be simplified as if there were none.
+static bool namesInfinity(const Group &group) {
+  return group.block()
+      .walk([](arith::ConstantOp constant) {
+        auto number = dyn_cast<FloatAttr>(constant.getValue());
+        return number && !number.getValue().isFinite() ? WalkResult::interrupt()
+                                                       : WalkResult::advance();
+      })
+      .wasInterrupted();
+}
+
 Halide::Target KernelBuilder::halideTarget(bool withDevice) const {
-  return Halide::Target(target.halide +
+  Halide::Target result(target.halide +
                         (withDevice ? target.device->halide : ""));
+  return namesInfinity(group)
+             ? result.with_feature(Halide::Target::StrictFloat)
+             : result;
 }
 
 } // namespace halcyon

@@ -26,7 +26,7 @@ Unsqueeze Transpose Concat Identity Constant ConstantOfShape Expand Tile Range E
 Scatter ScatterElements ScatterND OneHot Slice Split Trilu DepthToSpace SpaceToDepth CenterCropPad Col2Im
 ReverseSequence MatMul Gemm MatMulInteger QLinearMatMul Einsum Softmax LogSoftmax Hardmax TopK NonMaxSuppression
 RoiAlign GridSample AffineGrid QuantizeLinear DequantizeLinear DynamicQuantizeLinear Dropout
-LSTM GRU RNN NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss Adagrad Adam Momentum
+LSTM GRU RNN Attention NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss Adagrad Adam Momentum
 """.split())
 
 
