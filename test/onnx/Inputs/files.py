@@ -262,6 +262,12 @@ KINDS = {
     "first": lambda: model([helper.make_node("Sub", ["w", "x"], ["s"], "from"), helper.make_node("Relu", ["s"], ["r"]),
                             helper.make_node("Sub", ["w", "r"], ["y"], "again")],
                            [numbers("w", 1, 3, 8, 8)]),
+    "steps": lambda: model([helper.make_node("LSTM", ["x", "w", "r"], ["y"], "listen", hidden_size=1)],
+                           [numbers("w", 1, 4, 1), numbers("r", 1, 4, 1)],
+                           inputs=[port("x", (1000000, 1, 1))], outputs=[port("y", (1000000, 1, 1, 1))]),
+    "headless": lambda: model([helper.make_node("Attention", ["q", "k", "k"], ["y"], "look")], opset=23,
+                              inputs=[port("q", (1, 2, 3, 4)), port("k", (1, 0, 3, 4))],
+                              outputs=[port("y", (1, 2, 3, 4))]),
     "recombined": recombined,
     "mixed": lambda: model([helper.make_node("Transpose", ["x"], ["y"], "turn", perm=[1, 0, 2, 3])]),
 }

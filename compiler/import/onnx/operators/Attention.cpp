@@ -96,8 +96,12 @@ bool Attention::check() {
     (void)node.fail(why);
     return false;
   };
-  if (!isFloat(queries.type))
-    return fail("its operands are not of real numbers");
+  if (!isFloat(queries.type) || keys.type != queries.type ||
+      values.type != queries.type)
+    return fail("its operands are not of real numbers of one type");
+  for (const Tensor *x : {&queries, &keys, &values})
+    if (llvm::is_contained(x->shape, 0))
+      return fail("one of its operands has no elements");
   if (queries.shape[0] != keys.shape[0] || keys.shape[0] != values.shape[0])
     return openAxis(queries.shape) < 0
                ? fail("its operands differ in the batch")
@@ -118,9 +122,13 @@ bool Attention::check() {
                    : fail("its mask does not fit its queries and keys");
     }
   }
-  if (node.has(KeyCounts) && openAxis(queries.shape) >= 0 &&
-      openAxis(node.in(KeyCounts).shape) < 0)
-    return succeeded(node.mixesBatch("its keys are counted for each image"));
+  if (node.has(KeyCounts)) {
+    const Tensor &counts = node.in(KeyCounts);
+    if (openAxis(queries.shape) >= 0 && openAxis(counts.shape) < 0)
+      return succeeded(node.mixesBatch("its keys are counted for each image"));
+    if (counts.rank() != 1 || counts.shape[0] != queries.shape[0])
+      return fail("its keys are not counted for each image");
+  }
   return true;
 }
 

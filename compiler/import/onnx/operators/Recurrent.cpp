@@ -72,6 +72,9 @@ static const GateFunctionKind gateFunctions[] = {
 // A node's operands
 //===----------------------------------------------------------------------===//
 
+/// The most steps of a sequence: each becomes a few operations.
+static constexpr int64_t kMostSteps = 1024;
+
 namespace {
 enum Operands { X, W, R, B, Lengths, InitialH, InitialC, Peepholes };
 
@@ -208,6 +211,11 @@ bool Recurrence::read(ArrayRef<StringRef> functions, bool sumsBias) {
   hidden = node.in(R).shape[2];
   if (steps == kOpen)
     return succeeded(node.mixesBatch("it goes from one to the next"));
+  if (steps < 1 || hidden < 1 || images == 0)
+    return fail("it has no steps or no states");
+  if (steps > kMostSteps)
+    return fail("it has " + Twine(steps) + " steps; up to " + Twine(kMostSteps) +
+                " become operations");
   int64_t outputs = gates * hidden, d = directions;
   if (node.integer("hidden_size", hidden) != hidden)
     return fail("its hidden_size is not that of its matrices");
