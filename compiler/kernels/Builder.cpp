@@ -134,6 +134,8 @@ Expr KernelBuilder::load(Value argument, const Point &p, Type at) {
   auto whole = cast<RankedTensorType>(at);
   Point q = p;
   // A size of 1 is read at index 0 where it meets a larger one.
+  if (type.getRank() > 1 && type.getDimSize(0) == 1)
+    q.n = 0;
   if (type.getRank() == 4) {
     if (type.getDimSize(1) == 1 && whole.getDimSize(1) != 1) {
       q.c = 0;
