@@ -88,7 +88,6 @@ Tensor NodeContext::reshape(const Tensor &given, ArrayRef<int64_t> shape) {
   result.shape.assign(shape.begin(), shape.end());
   if (x.isKnown())
     result.known = x.known.reshaped(shape);
-  result.name.clear();
   if (!x.isCounted())
     return result;
   // What is counted stays a dimension.
@@ -159,7 +158,7 @@ mlir::Value NodeContext::value(const Tensor &x, ArrayRef<int64_t> shape) {
       return nullptr;
     }
     if (ArrayRef(x.shape) != shape)
-      known = reshape(x, shape), known.name = x.name;
+      known = reshape(x, shape);
     return weight(known, "constant");
   }
   if (openAxis(shape) > 0) {

@@ -18,7 +18,6 @@ static bool hasOperation(NodeContext &node, const Tensor &x, const Tensor &w) {
 static std::array<mlir::Value, 3> operandsOf(NodeContext &node, const Tensor &x,
                                              const Tensor &w) {
   Tensor filters = node.reshape(w, asMaps(w.shape));
-  filters.name = w.name;
   mlir::Value input = node.value(x, asMaps(x.shape));
   mlir::Value weight = node.weight(filters, "weight");
   return {input, weight,

@@ -48,7 +48,6 @@ static LogicalResult importGemm(NodeContext &node) {
     Tensor bias;
     if (node.has(2)) {
       bias = node.reshape(c, {columns});
-      bias.name = c.name;
       if (beta != 1)
         bias = node.constant(scaled(bias.known, beta));
     }
@@ -150,7 +149,6 @@ static Tensor pixelwise(NodeContext &node, const Tensor &a, const Tensor &w,
     order.push_back(d);
   Tensor pixels = node.ordered(a, order).held();
   Tensor filters = node.reshape(w, {w.shape[0], w.shape[1], 1, 1});
-  filters.name = w.name;
   mlir::Value x = node.value(pixels, asMaps(pixels.shape));
   mlir::Value weight = node.weight(filters, "weight");
   mlir::Value b = bias.isKnown() ? node.weight(bias, "bias") : mlir::Value();

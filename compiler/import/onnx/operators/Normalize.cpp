@@ -40,9 +40,7 @@ static Shape from(int64_t first, int64_t rank) {
 static Tensor alongChannels(NodeContext &node, const Tensor &t, int64_t rank) {
   Shape shape(rank, 1);
   shape[1] = t.shape.empty() ? 1 : t.shape[0];
-  Tensor result = node.reshape(t, shape);
-  result.name = t.name;
-  return result;
+  return node.reshape(t, shape);
 }
 
 //===----------------------------------------------------------------------===//
