@@ -13,7 +13,7 @@
 
 // A 3x3 kernel over a large map: transforms save most of the multiplications.
 // CHECK-LABEL: cnn.model @convolutions
-// CHECK:      cnn.fused {{.*}}reason = "cheapest by the cost model; depthwise: not one filter for each channel; direct {{[0-9.]+}} ms; general {{[0-9.]+}} ms; im2col {{[0-9.]+}} ms; pointwise: the kernel is not 1x1 without padding; winograd2 {{[0-9.]+}} ms; winograd4 {{[0-9.]+}} ms", schedule = #cnn.schedule<"winograd4", {
+// CHECK:      cnn.fused {{.*}}reason = "cheapest by the cost model; depthwise: not one filter for each channel; direct {{[0-9.]+}} ms; general {{[0-9.]+}} ms; im2col {{[0-9.]+}} ms; planar {{[0-9.]+}} ms; pointwise: the kernel is not 1x1 without padding; winograd2 {{[0-9.]+}} ms; winograd4 {{[0-9.]+}} ms", schedule = #cnn.schedule<"winograd4", {
 // With a stride there is nothing to save.
 // CHECK:      cnn.fused {{.*}}winograd4: not a window with stride, dilation and groups of 1", schedule = #cnn.schedule<"direct", {
 // One filter for each channel.
@@ -22,8 +22,8 @@
 // CHECK:      cnn.fused {{.*}}direct: its input is computed in the same kernel{{.*}}schedule = #cnn.schedule<"pointwise", {
 // CHECK-NEXT: ^bb0
 // CHECK-NEXT:   cnn.map "relu"
-// Channels of a group that fill no vector leave the kernel for whatever is left.
-// CHECK:      cnn.fused {{.*}}schedule = #cnn.schedule<"general", {
+// Channels of a group that fill no vector: vectors lie along rows.
+// CHECK:      cnn.fused {{.*}}schedule = #cnn.schedule<"planar", {
 // CHECK:      cnn.output
 //
 // Asked for, an algorithm is taken wherever it applies, and nowhere else.
@@ -32,7 +32,7 @@
 // DIRECT:      cnn.fused {{.*}}reason = "asked for; {{.*}}schedule = #cnn.schedule<"direct", {
 // DIRECT:      cnn.fused {{.*}}reason = "cheapest by the cost model; {{.*}}schedule = #cnn.schedule<"depthwise", {
 // DIRECT:      cnn.fused {{.*}}reason = "cheapest by the cost model; {{.*}}schedule = #cnn.schedule<"pointwise", {
-// DIRECT:      cnn.fused {{.*}}reason = "cheapest by the cost model; {{.*}}schedule = #cnn.schedule<"general", {
+// DIRECT:      cnn.fused {{.*}}reason = "cheapest by the cost model; {{.*}}schedule = #cnn.schedule<"planar", {
 cnn.model @convolutions {
   %x = cnn.input "image" : tensor<?x64x56x56xf32>
   %w1 = cnn.weight "plain.weight" : tensor<64x64x3x3xf32>
