@@ -530,8 +530,9 @@ mlir::StringAttr Elaborator::labelsAttr(const StringExpr &expr) {
   std::optional<std::string> name = evaluateText(expr);
   if (!name)
     return nullptr;
-  llvm::SmallString<128> path(llvm::sys::path::parent_path(frame->file->path));
-  llvm::sys::path::append(path, *name);
+  llvm::SmallString<128> path(*name);
+  llvm::sys::path::make_absolute(
+      llvm::sys::path::parent_path(frame->file->path), path);
   mlir::StringAttr &cached = labelFiles[path];
   if (cached)
     return cached;

@@ -214,9 +214,9 @@ mlir::Attribute TrainElaborator::argument(const SettingFamily &family,
   case Kind::Path: {
     if (!value.isText() || value.asText().find('\0') != std::string::npos)
       return wrong(param, arg, "a path in quotes, not " + kindText(value));
-    llvm::SmallString<128> path(
-        llvm::sys::path::parent_path(training.file->path));
-    llvm::sys::path::append(path, value.asText());
+    llvm::SmallString<128> path(value.asText());
+    llvm::sys::path::make_absolute(
+        llvm::sys::path::parent_path(training.file->path), path);
     // The program that trains may run anywhere.
     llvm::sys::fs::make_absolute(path);
     return text(path);

@@ -117,8 +117,8 @@ void Loader::resolve(File &file, ImportItem &item) {
   append_range(places, importPaths);
   bool plain = item.path.find('\0') == std::string::npos && !item.path.empty();
   for (const std::string &place : places) {
-    path = place;
-    sys::path::append(path, item.path);
+    path = item.path;
+    sys::path::make_absolute(place, path);
     if (plain && !sys::fs::real_path(path, real))
       break;
     real.clear();

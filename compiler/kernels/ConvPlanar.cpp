@@ -19,8 +19,8 @@ using Halide::Var;
 namespace halcyon {
 namespace {
 
-/// The most accumulators, which leave registers for inputs and a weight.
-constexpr int kAccumulators = 24;
+/// The most accumulators: a quarter of the registers is for inputs and a weight.
+int mostAccumulators(const Target &target) { return target.registers * 3 / 4; }
 constexpr int kMostChannels = 12, kMostVectors = 6;
 
 struct PlanarTile {
@@ -83,9 +83,9 @@ public:
                          : "tile(co) does not divide the channels";
       return false;
     }
-    if (co * x <= kAccumulators)
+    if (co * x <= mostAccumulators(target))
       return true;
-    why = "tile(co, x) has more than " + std::to_string(kAccumulators) +
+    why = "tile(co, x) has more than " + std::to_string(mostAccumulators(target)) +
           " accumulators";
     return false;
   }
@@ -112,7 +112,8 @@ private:
 
 /// Two loads and two multiply-adds a cycle; a load that crosses a cache line, as
 /// most do where taps move along the row, is two, and one with a stride is put
-/// together of as many and a shuffle.
+/// together of as many and a shuffle. GFLOP/s on two busy cores of a Zen 5: 8 to 8
+/// channels, 3x39 at 172x264 157 (direct 67); 1 to 1 channel, 1x256/2 23 (1.6).
 PlanarTile PlanarConv::bestTile(const Target &target, const ConvShape &s) {
   PlanarTile best = {1, 1, 0};
   int width = std::min(target.lanes, s.ow), vectors = ceilDiv(s.ow, width);
@@ -120,7 +121,7 @@ PlanarTile PlanarConv::bestTile(const Target &target, const ConvShape &s) {
   double load = s.sw > 1 ? 1.5 * s.sw + 1 : s.kw > 1 ? 2 : 1;
   for (int64_t co : channelsToTry(s))
     for (int x = 1; x <= std::min(kMostVectors, vectors); ++x) {
-      if (co * x > kAccumulators)
+      if (co * x > mostAccumulators(target))
         break;
       double products = double(co) * x;
       // Each accumulator waits four cycles for its last sum.

@@ -11,6 +11,7 @@ import os
 import pathlib
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -117,6 +118,31 @@ def a_step_fits_into_less_memory(folder):
     print(f"{free} MB, {less} MB; {done.stderr.strip().splitlines()[0]}")
 
 
+def tensor(path, name):
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    entry = json.loads(data[8:8 + length])[name]
+    begin, end = (8 + length + offset for offset in entry["data_offsets"])
+    return entry["shape"], data[begin:end]
+
+
+def a_new_head_begins_anew(folder):
+    """Two more classes than there were: all but the last layer comes from the file."""
+    source = ROOT / "examples" / "lenet.safetensors"
+    text = (ROOT / "examples" / "lenet.cnn").read_text().replace("classes = 10", "classes = 12")
+    text = text.replace(' labels "digits.txt"', "")
+    text = text.replace("  batch ", f'  from "{source}" except linear_2\n  freeze conv_1\n  batch ')
+    model = folder / "head.cnn"
+    model.write_text(text.replace("one_cycle(0.004)", "constant(0.002)"))
+    train(model, folder / "run", "--steps", 60)
+    last = folder / "run" / "last.safetensors"
+    assert tensor(last, "conv_1.weight") == tensor(source, "conv_1.weight")
+    assert tensor(last, "linear_2.weight")[0] == [12, 64]
+    said = subprocess.run([HALCYON, "eval", model, "--weights", last, "--data", digits.MNIST, "--json"],
+                          capture_output=True, text=True, check=True).stdout
+    assert json.loads(said)["accuracy"] > 0.97, said
+
+
 def whole(name):
     def test(folder):
         log = train(ROOT / "examples" / f"{name}.cnn", folder / name)
@@ -129,7 +155,8 @@ def whole(name):
 
 def main():
     tests = [whole(name) for name in WHOLE] if "--whole" in sys.argv else [one_epoch_learns_digits, a_killed_run_goes_on,
-                                                                                 a_step_fits_into_less_memory]
+                                                                                 a_step_fits_into_less_memory,
+                                                                                 a_new_head_begins_anew]
     passed = failed = 0
     digits.fetch()
     for test in tests:

@@ -371,16 +371,12 @@ LogicalResult Recurrence::finish(ArrayRef<std::vector<Tensor>> states,
   // Results of D x N x hidden and T x D x N x hidden, or with the batch first.
   auto give = [&](unsigned result, ArrayRef<Tensor> parts, bool all) {
     Tensor held = joined(parts);
-    Shape shape = {d, images, hidden}, order = {1, 0, 2};
-    if (batchFirst)
-      shape = {images, d, hidden}, order = {0, 1, 2};
+    Shape order = {1, 0, 2};
     if (all) {
       held = node.reshape(held, {images, steps, d, hidden});
-      shape = {steps, d, images, hidden}, order = {1, 2, 0, 3};
-      if (batchFirst)
-        shape = {images, steps, d, hidden}, order = {0, 1, 2, 3};
+      order = {1, 2, 0, 3};
     }
-    return node.set(result, node.transpose(held, order));
+    return node.set(result, batchFirst ? held : node.transpose(held, order));
   };
   if (node.wants(0)) {
     SmallVector<Tensor> parts;
