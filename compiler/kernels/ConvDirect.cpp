@@ -215,7 +215,9 @@ private:
     if (isStaged(group, target))
       return weights <= target.l2 / 2 ||
              4.0 * s.c * s.h * s.w / target.cores > target.l2 / 2;
-    return weights <= target.l2 / 2 && inputs > target.l2 && s.groups == 1;
+    // Tasks are of rows then: a single row is cut along its channels instead.
+    return weights <= target.l2 / 2 && inputs > target.l2 && s.groups == 1 &&
+           s.oh >= target.cores;
   }
 };
 
