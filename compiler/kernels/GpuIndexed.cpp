@@ -33,7 +33,8 @@ public:
   bool handles(const Group &group, const Target &target,
                std::string &why) const override {
     auto op = group.anchorAs<cnn::IndexedOp>();
-    if (!op || !oneOutput(group, why) || !hasPoints(op.getType()))
+    if (!op || !oneOutput(group, why) || !hasPoints(op.getType()) ||
+        !isReadable(op))
       return false;
     return op.walk([](cnn::ReduceOp) { return WalkResult::interrupt(); })
         .wasInterrupted();

@@ -109,10 +109,7 @@ bool Indexed::handles(const Group &group, const Target &,
   // Maps around it are of vectors or feature maps.
   if (llvm::hasSingleElement(group.block().without_terminator()))
     return true;
-  return hasPoints(op.getType()) &&
-         llvm::all_of(op.getInputs(), [](Value input) {
-           return isa<BlockArgument>(input) || hasPoints(input.getType());
-         });
+  return hasPoints(op.getType()) && isReadable(op);
 }
 
 SmallVector<LayoutChoice> Indexed::layouts(const Group &group,

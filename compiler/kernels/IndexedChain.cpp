@@ -155,7 +155,7 @@ static std::optional<Chain> chainOf(const Group &group) {
   Chain chain;
   for (Operation *anchor : group.anchors()) {
     auto op = dyn_cast<cnn::IndexedOp>(anchor);
-    if (!op || !hasPoints(op.getType()) ||
+    if (!op || !hasPoints(op.getType()) || !isReadable(op) ||
         cnn::tensorOf(op.getResult()).getRank() != 4)
       return std::nullopt;
     chain.ops.push_back(op);

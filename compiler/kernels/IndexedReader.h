@@ -15,7 +15,15 @@ inline bool hasPoints(mlir::Type type) {
          (tensor.getRank() == 2 || tensor.getRank() == 4);
 }
 
-/// The elements that an operation of a builder's group reads.
+/// Whether all operands can be read where they are needed: what is computed in
+/// the same kernel has points, all else lies in memory.
+inline bool isReadable(cnn::IndexedOp op) {
+  return llvm::all_of(op.getInputs(), [](mlir::Value input) {
+    return mlir::isa<mlir::BlockArgument>(input) || hasPoints(input.getType());
+  });
+}
+
+/// The elements that an operation of a builder's group reads; `isReadable`.
 class IndexedReader {
 public:
   IndexedReader(KernelBuilder &b, cnn::IndexedOp op) : b(b), op(op) {}

@@ -24,6 +24,11 @@ struct Reduction {
 std::optional<Reduction> readReduction(NodeContext &node, const Tensor &x,
                                        llvm::ArrayRef<int64_t> axes, bool keep);
 
+/// Tensors one after another along an axis, by a formula that chooses from them.
+/// Their other sizes are equal, and the axis is not the batch.
+Tensor concatenated(NodeContext &node, llvm::ArrayRef<Tensor> parts,
+                    int64_t axis);
+
 } // namespace halcyon::onnx
 
 #endif // HALCYON_COMPILER_IMPORT_ONNX_OPERATORS_AXES_H

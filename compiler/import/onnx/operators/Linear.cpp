@@ -197,6 +197,11 @@ static Tensor rowwise(NodeContext &node, const Tensor &a, const Tensor &w,
   return product;
 }
 
+/// The element of a plain product of matrices.
+static Expr timesElement(Coords, Expr x, Expr y, Expr, ArrayRef<Reader>) {
+  return x * y;
+}
+
 Tensor onnx::timesKnown(NodeContext &node, const Tensor &x, const Tensor &matrix,
                         const Tensor &bias) {
   // Where there is one image, vectors that are not of a batch are its pixels.
@@ -214,7 +219,7 @@ Tensor onnx::timesKnown(NodeContext &node, const Tensor &x, const Tensor &matrix
   }
   Tensor product =
       matmul(node, x, node.constant(matrix.known.transposed({1, 0})), x.type, {},
-             [](Coords, Expr a, Expr b, Expr, ArrayRef<Reader>) { return a * b; });
+             timesElement);
   if (!bias.isKnown())
     return product;
   return node.map({product, bias}, x.type,
@@ -227,10 +232,7 @@ static LogicalResult importMatMul(NodeContext &node) {
       a.rank() > 1 && b.shape[0] == a.shape.back())
     return node.set(timesKnown(
         node, a, node.constant(b.known.transposed({1, 0})), Tensor()));
-  return node.set(matmul(node, a, b, a.type, {},
-                         [](Coords, Expr x, Expr y, Expr, ArrayRef<Reader>) {
-                           return x * y;
-                         }));
+  return node.set(matmul(node, a, b, a.type, {}, timesElement));
 }
 
 static RegisterOperator matMul("MatMul", importMatMul);

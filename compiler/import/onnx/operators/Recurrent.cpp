@@ -7,6 +7,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "compiler/import/onnx/operators/Axes.h"
 #include "compiler/import/onnx/operators/Linear.h"
 
 using namespace mlir;
@@ -334,31 +335,15 @@ Expr Recurrence::sumOf(unsigned gate, unsigned d, Coords at, ArrayRef<Reader> in
 /// at a time: what is chosen is copied once for each level.
 Tensor Recurrence::joined(ArrayRef<Tensor> parts) const {
   constexpr size_t kAtOnce = 8;
-  auto flat = [&](const Tensor &x) { return node.reshape(x, {images, 1, hidden}); };
   SmallVector<Tensor> level;
   for (const Tensor &part : parts)
-    level.push_back(flat(part));
+    level.push_back(node.reshape(part, {images, 1, hidden}));
   while (level.size() > 1) {
     SmallVector<Tensor> next;
     for (size_t i = 0; i < level.size(); i += kAtOnce) {
-      ArrayRef<Tensor> some = ArrayRef(level).slice(
-          i, std::min(kAtOnce, level.size() - i));
-      int64_t total = 0;
-      for (const Tensor &part : some)
-        total += part.shape[1];
-      next.push_back(node.compute(
-          type(), {images, total, hidden}, some,
-          [&](Coords at, ArrayRef<Reader> in) {
-            Expr element;
-            int64_t begin = 0;
-            for (const Reader &part : in) {
-              Expr own = part(at[0], at[1] - Expr(begin), at[2]);
-              element =
-                  element ? select(at[1] < Expr(begin), element, own) : own;
-              begin += part.sizes()[1];
-            }
-            return element;
-          }));
+      size_t count = std::min(kAtOnce, level.size() - i);
+      next.push_back(
+          concatenated(node, ArrayRef(level).slice(i, count), /*axis=*/1));
     }
     level = std::move(next);
   }

@@ -1,6 +1,6 @@
 //===- Shape.cpp - Shapes, and what has the same elements -----------------===//
 
-#include "compiler/import/onnx/Graph.h"
+#include "compiler/import/onnx/operators/Axes.h"
 
 using namespace mlir;
 using namespace halcyon;
@@ -221,6 +221,28 @@ static LogicalResult importTranspose(NodeContext &node) {
 static RegisterOperator transpose("Transpose", importTranspose);
 static RegisterTakes takesTranspose(transpose);
 
+Tensor onnx::concatenated(NodeContext &node, ArrayRef<Tensor> parts,
+                          int64_t axis) {
+  Shape shape = parts.front().shape;
+  shape[axis] = 0;
+  for (const Tensor &part : parts)
+    shape[axis] += part.shape[axis];
+  return node.compute(
+      parts.front().type, shape, parts, [&](Coords at, ArrayRef<Reader> in) {
+        // The last part whose beginning is not behind the coordinate.
+        Expr element;
+        int64_t begin = 0;
+        for (const Reader &part : in) {
+          SmallVector<Expr> from(at);
+          from[axis] = at[axis] - Expr(begin);
+          Expr own = part(from);
+          element = element ? select(at[axis] < Expr(begin), element, own) : own;
+          begin += part.sizes()[axis];
+        }
+        return element;
+      });
+}
+
 static LogicalResult importConcat(NodeContext &node) {
   SmallVector<Tensor> parts = node.all();
   if (parts.empty())
@@ -229,8 +251,7 @@ static LogicalResult importConcat(NodeContext &node) {
   auto axis = node.axis(node.integer("axis", 1), rank);
   if (!axis)
     return failure();
-  Shape shape = parts[0].shape;
-  shape[*axis] = 0;
+  const Shape shape = parts[0].shape;
   const Tensor first = parts[0];
   for (Tensor &part : parts) {
     if (part.count != first.count || part.countedAxis != first.countedAxis ||
@@ -250,7 +271,6 @@ static LogicalResult importConcat(NodeContext &node) {
                    ? node.mixesBatch("its operands differ in the batch")
                    : node.fail("its operands differ in size");
     }
-    shape[*axis] += part.shape[*axis];
     maps &= part.type == DataType::F32 && part.hasBatch();
   }
   if (maps && *axis == 1) {
@@ -262,20 +282,7 @@ static LogicalResult importConcat(NodeContext &node) {
     mlir::Value joined = cnn::ConcatOp::create(node.builder(), node.loc(), values);
     return node.set(node.made(joined, parts[0].type));
   }
-  Tensor joined = node.compute(
-      first.type, shape, parts, [&](Coords at, ArrayRef<Reader> in) {
-        // The last part whose beginning is not behind the coordinate.
-        Expr element;
-        int64_t begin = 0;
-        for (const Reader &part : in) {
-          SmallVector<Expr> from(at);
-          from[*axis] = at[*axis] - Expr(begin);
-          Expr own = part(from);
-          element = element ? select(at[*axis] < Expr(begin), element, own) : own;
-          begin += part.sizes()[*axis];
-        }
-        return element;
-      });
+  Tensor joined = concatenated(node, parts, *axis);
   return node.set(first.isCounted() ? node.counted(joined, first, first.countedAxis)
                                     : joined);
 }
