@@ -29,11 +29,14 @@ static int leftOut(int n) {
 
 Comparison compareTimes(llvm::ArrayRef<TimePair> pairs) {
   Comparison result;
-  result.pairs = (int)pairs.size();
   if (pairs.empty())
     return result;
+  result.pairs = (int)llvm::count_if(
+      pairs, [](const TimePair &pair) { return !pair.disturbed; });
   std::vector<double> ratios, first, second;
   for (const TimePair &pair : pairs) {
+    if (pair.disturbed && result.pairs)
+      continue;
     ratios.push_back(pair.second / pair.first);
     first.push_back(pair.first);
     second.push_back(pair.second);
@@ -55,13 +58,15 @@ Comparison compareUntilSure(
     llvm::function_ref<bool(int, std::vector<TimePair> &)> measure) {
   std::vector<TimePair> pairs;
   Comparison known;
-  double spent = 0;
-  for (int more = 3; (int)pairs.size() < limits.pairs; more = 8) {
+  double spent = 0, spentInVain = 0;
+  for (int more = 3; known.pairs < limits.pairs &&
+                     (int)pairs.size() < limits.patience * limits.pairs;
+       more = 8) {
     size_t before = pairs.size();
-    if (!measure(std::min<int>(more, limits.pairs - (int)before), pairs))
+    if (!measure(std::min(more, limits.pairs - known.pairs), pairs))
       break;
     for (const TimePair &pair : llvm::ArrayRef(pairs).drop_front(before))
-      spent += pair.first + pair.second;
+      (pair.disturbed ? spentInVain : spent) += pair.first + pair.second;
     known = compareTimes(pairs);
     // So much slower, every time: no need for more.
     if (llvm::all_of(pairs, [](const TimePair &pair) {
@@ -72,7 +77,8 @@ Comparison compareUntilSure(
     bool equal = known.low > 1 - limits.precision &&
                  known.high < 1 + limits.precision;
     if (known.surelySlower() || equal || (known.surelyFaster() && precise) ||
-        spent > limits.seconds)
+        spent > limits.seconds ||
+        spent + spentInVain > limits.patience * limits.seconds)
       break;
   }
   return known;

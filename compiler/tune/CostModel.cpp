@@ -295,17 +295,19 @@ static const int kFolds = 5;
 
 void CostModel::fit(ArrayRef<Measurement> measured) {
   std::vector<Features> features;
-  std::vector<double> seconds, targets, estimates;
+  std::vector<double> times, targets, estimates;
   std::set<std::string> all;
   std::map<std::string, std::vector<int>> byKernel;
   for (const Measurement &m : measured) {
     Features f = parseFeatures(m.features);
-    if (!f.count(kEstimate) || m.seconds <= 0)
+    if (!f.count(kEstimate) || m.seconds <= 0 || m.relative <= 0)
       continue;
     byKernel[m.kernel].push_back((int)features.size());
     estimates.push_back(f[kEstimate]);
-    seconds.push_back(std::log(m.seconds));
-    targets.push_back(seconds.back() - estimates.back());
+    // By the default's time, measured beside it: seconds of two moments are
+    // not comparable on a machine that does other things too.
+    times.push_back(std::log(m.relative));
+    targets.push_back(times.back() - estimates.back());
     f.erase(kEstimate);
     for (auto &entry : f)
       all.insert(entry.first);
@@ -350,7 +352,7 @@ void CostModel::fit(ArrayRef<Measurement> measured) {
     for (const std::vector<int> *members : unseen) {
       std::vector<double> truth, guess, estimate;
       for (int i : *members) {
-        truth.push_back(seconds[i]);
+        truth.push_back(times[i]);
         guess.push_back(estimates[i] + partial.predict(rows[i]));
         estimate.push_back(estimates[i]);
       }

@@ -345,8 +345,9 @@ std::optional<Failure> Measurer::compare(Timed first, Timed second,
     failure = failureOf(answer);
     if (failure)
       return false;
-    for (size_t i = 0; i + 1 < answer.numbers.size(); i += 2)
-      pairs.push_back({answer.numbers[i] * 1e-9, answer.numbers[i + 1] * 1e-9});
+    for (size_t i = 0; i + 2 < answer.numbers.size(); i += 3)
+      pairs.push_back({answer.numbers[i] * 1e-9, answer.numbers[i + 1] * 1e-9,
+                       answer.numbers[i + 2] != 0});
     return true;
   };
   // The first runs fault in pages and fill caches; they tell how often a short

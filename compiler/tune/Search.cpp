@@ -225,9 +225,12 @@ bool GroupSearch::measure(ArrayRef<int> numbers, const WeightSource &weights,
     } else {
       m.seconds = compared.second;
       m.relative = at == 0 ? 1 : compared.ratio;
-      if (incumbent != 0)
-        m.relative *= candidates[incumbent].relative();
       m.spread = compared.spread();
+      if (incumbent != 0) {
+        const Measurement &through = *candidates[incumbent].known;
+        m.spread = m.spread * through.relative + m.relative * through.spread;
+        m.relative *= through.relative;
+      }
       m.samples = compared.pairs;
     }
     record(candidate, m, store);
@@ -248,9 +251,9 @@ int GroupSearch::best() const {
   int best = 0;
   double least = kWorthwhile;
   for (int i = 1; i < (int)candidates.size(); ++i)
-    if (candidates[i].relative() < least) {
+    if (candidates[i].surely() < least) {
       best = i;
-      least = candidates[i].relative();
+      least = candidates[i].surely();
     }
   return best;
 }
@@ -262,8 +265,8 @@ std::vector<int> GroupSearch::bestOfLayouts() const {
       continue;
     auto [entry, fresh] = found.try_emplace(candidates[i].choice.layout, i);
     double there =
-        entry->second == 0 ? kWorthwhile : candidates[entry->second].relative();
-    if (!fresh && candidates[i].relative() < there)
+        entry->second == 0 ? kWorthwhile : candidates[entry->second].surely();
+    if (!fresh && candidates[i].surely() < there)
       entry->second = i;
   }
   std::vector<int> result;

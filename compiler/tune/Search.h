@@ -22,6 +22,9 @@ struct Candidate {
   bool timed() const { return known && known->outcome == Outcome::Timed; }
   /// Time by that of the default; a large number where it is not known.
   double relative() const { return timed() ? known->relative : 1e9; }
+  /// What it is surely below: of many candidates the best by `relative` is often
+  /// only the luckiest.
+  double surely() const { return timed() ? known->relative + known->spread : 1e9; }
 };
 
 /// The distinct kernels of a model: one group, as often as the model has it.

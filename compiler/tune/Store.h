@@ -39,7 +39,7 @@ struct Measurement {
   std::string reason;   ///< what went wrong
   double seconds = 0;   ///< median of one call
   double relative = 1;  ///< time by that of the default, measured side by side
-  double spread = 0;    ///< of `relative`: half of its 95 % interval
+  double spread = 0;    ///< of `relative`: half of its 99 % interval
   int samples = 0;
   std::string features; ///< what the cost model knew of it: "name=value ..."
 };

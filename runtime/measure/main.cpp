@@ -9,7 +9,8 @@
 //                         differs from function 0, which is to be run first
 //   pairs F C G D N R     times call C of function F and call D of G in turn, N
 //                         times, each R times in a row; a call of -1 is the
-//                         whole function. `ok NS NS NS NS ...`, two a pair
+//                         whole function. `ok NS NS LOST ...`, for each pair what
+//                         its sides took and how often a core was lost
 //   calls F N             times N runs of function F call by call;
 //                         `ok NS ...`, the least of each call
 //
@@ -30,6 +31,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <time.h>
 
 extern "C" const halcyon_program halcyon_program_main;
@@ -279,6 +281,13 @@ static int runTimed(State &S, const Timed &T, long Repeats, double &Ns) {
   return Code;
 }
 
+/// How often threads of this process have lost a core to others.
+static long preemptions() {
+  rusage Usage;
+  getrusage(RUSAGE_SELF, &Usage);
+  return Usage.ru_nivcsw;
+}
+
 static bool pairs(State &S, const long *Numbers) {
   Timed Sides[2];
   long Count = Numbers[4], Repeats = Numbers[5];
@@ -290,20 +299,23 @@ static bool pairs(State &S, const long *Numbers) {
   for (const Timed &T : Sides)
     if (T.Call >= 0)
       makeCold(S, uint32_t(T.Call));
-  auto *Times = static_cast<double *>(malloc(2 * size_t(Count) * sizeof(double)));
+  auto *Times = static_cast<double *>(malloc(3 * size_t(Count) * sizeof(double)));
   if (!Times)
     return refuse("out of memory");
   S.Session->Pool.wake();
   int Code = 0;
-  for (long I = 0; I != Count && !Code; ++I)
+  for (long I = 0; I != Count && !Code; ++I) {
+    long Before = preemptions();
     for (int Second = 0; Second != 2 && !Code; ++Second) {
       int Side = Second ^ int(I & 1); // neither side always follows the other
-      Code = runTimed(S, Sides[Side], Repeats, Times[2 * I + Side]);
+      Code = runTimed(S, Sides[Side], Repeats, Times[3 * I + Side]);
     }
+    Times[3 * I + 2] = double(preemptions() - Before);
+  }
   S.Session->Pool.rest();
   if (!Code) {
     printf("ok");
-    for (long I = 0; I != 2 * Count; ++I)
+    for (long I = 0; I != 3 * Count; ++I)
       printf(" %.1f", Times[I]);
     printf("\n");
   }

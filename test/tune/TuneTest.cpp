@@ -286,6 +286,30 @@ static void comparisonsEnd() {
   EXPECT(!compareTimes({{1, 0.5}, {1, 0.5}}).surelyFaster()); // too few
 }
 
+/// Another program, which slows the first side down whenever it comes: what it
+/// leaves alone decides, and where it leaves nothing alone nothing is sure.
+static void disturbedPairsDontCount() {
+  auto compare = [](int quietOf, double quietRatio) {
+    int number = 0;
+    return compareUntilSure(CompareLimits(), [&](int count,
+                                                 std::vector<TimePair> &pairs) {
+      for (int i = 0; i < count; ++i, ++number) {
+        bool disturbed = !quietOf || number % quietOf != 0;
+        double jitter = 1 + 0.001 * (number % 5);
+        pairs.push_back({disturbed ? 2e-4 : 1e-4 * jitter,
+                         disturbed ? 1e-4 : 1e-4 * quietRatio, disturbed});
+      }
+      return true;
+    });
+  };
+  Comparison slower = compare(3, 1.1);
+  EXPECT(slower.surelySlower() && slower.ratio > 1.05);
+  EXPECT(compare(3, 0.9).surelyFaster());
+  Comparison never = compare(0, 1);
+  EXPECT(never.pairs == 0 && never.second > 0);
+  EXPECT(!never.surelyFaster() && !never.surelySlower());
+}
+
 //===----------------------------------------------------------------------===//
 // The cost model
 //===----------------------------------------------------------------------===//
@@ -314,6 +338,7 @@ static std::vector<Measurement> candidates(bool regular) {
                                       0.02 * uniform(random)
                                 : 1 + uniform(random);
         m.seconds = 1e-4 * (kernel + 1) * factor;
+        m.relative = factor;
         Features f = {{kEstimate, std::log(1e-4 * (kernel + 1))},
                       {"tile", double(tile)},
                       {"task", double(task)},
@@ -455,6 +480,7 @@ static const struct {
               {"store-killed", storeSurvivesKill},
               {"compare-sure", comparisonsAreSure},
               {"compare-ends", comparisonsEnd},
+              {"compare-disturbed", disturbedPairsDontCount},
               {"rank-correlation", rankCorrelation},
               {"cost-model-learns", costModelLearns},
               {"cost-model-limits", costModelKnowsItsLimits},
