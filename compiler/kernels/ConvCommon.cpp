@@ -395,8 +395,16 @@ int unrollFactor(int extent, int accumulators) {
   return factor > 1 ? factor : extent <= 13 ? extent : 1;
 }
 
+double bytesPerTile(const ConvShape &s, const Tile &tile, const Target &target) {
+  double weights = 4.0 * tile.co * target.lanes * s.cig * s.kh * s.kw;
+  if (weights <= target.l2)
+    return 0;
+  return weights * ceilDiv(ceilDiv(s.o, target.lanes), tile.co) *
+         ceilDiv(s.ow, tile.x) * ceilDiv(s.oh, tile.y);
+}
+
 double convSeconds(const Group &group, const Target &target, double flops,
-                   double efficiency, double extraBytes) {
+                   double efficiency, double extraBytes, double again) {
   double rest = groupFlops(group);
   for (Operation *anchor : group.anchors())
     rest -= cast<cnn::ComputeOpInterface>(anchor).getFlops();
@@ -412,15 +420,15 @@ double convSeconds(const Group &group, const Target &target, double flops,
   // The weights of several images come from memory once, and again for each of
   // them from L3 where they are too many for L2.
   const int batch = usualBatch(group);
-  const double again = batch > 1 && weights > target.l2 / 2
-                           ? weights / (2 * target.totalBandwidth)
-                           : 0;
+  if (batch > 1 && weights > target.l2 / 2)
+    again += weights;
   double held = target.l2 * target.cores;
   double slow = std::max(0.0, bytes - held), fast = bytes - slow;
   double rate = bytes > target.l3 ? target.totalBandwidth
                                   : 2 * target.totalBandwidth;
   double memory = slow / rate + fast / (target.l2Bandwidth * target.cores) +
-                  weights / target.totalBandwidth / batch + again;
+                  weights / target.totalBandwidth / batch +
+                  again / (2 * target.totalBandwidth);
   // Most of the memory time hides behind arithmetic.
   return std::max(arithmetic, memory) + 0.25 * std::min(arithmetic, memory) +
          target.callSeconds;

@@ -140,9 +140,14 @@ inline double epilogueSeconds(const Target &target, double flops) {
 }
 
 /// Seconds of a convolution: arithmetic at `efficiency` of the peak, or the
-/// group's bytes. `flops` are those that the algorithm really does.
+/// group's bytes. `flops` are those that the algorithm really does, `again` the
+/// bytes that it reads more than once from beyond L2.
 double convSeconds(const Group &group, const Target &target, double flops,
-                   double efficiency, double extraBytes = 0);
+                   double efficiency, double extraBytes = 0, double again = 0);
+
+/// Bytes of weights that pass L2 once for every tile of pixels, where those of a
+/// tile's channels, with all taps, are more than it holds; else 0.
+double bytesPerTile(const ConvShape &s, const Tile &tile, const Target &target);
 
 /// Adds `name = value` of `defaults` as the builder's schedule overrides them.
 inline int param(const KernelBuilder &builder, cnn::ScheduleAttr defaults,

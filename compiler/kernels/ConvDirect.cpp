@@ -162,8 +162,10 @@ public:
     ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
     double vectors = ceilDiv(s.o, target.lanes) * double(target.lanes) / s.o;
     double faster = productFlops(group, target) / target.flops;
+    Tile tile = tileOf(s, target);
     return convSeconds(group, target, s.flops() * vectors / faster,
-                       0.96 * tileOf(s, target).efficiency);
+                       0.96 * tile.efficiency, /*extraBytes=*/0,
+                       bytesPerTile(s, tile, target));
   }
 
   bool mayOverwrite(const Group &group, unsigned input,

@@ -119,7 +119,8 @@ public:
     // Packing writes and reads every window once more, in L2.
     double packed = 4.0 * run(s, target) * s.ow * s.oh * s.groups;
     return convSeconds(group, target, s.flops() * waste,
-                       0.94 * tile.efficiency) +
+                       0.94 * tile.efficiency, /*extraBytes=*/0,
+                       bytesPerTile(s, tile, target)) +
            2 * packed / (target.l2Bandwidth * target.cores);
   }
 

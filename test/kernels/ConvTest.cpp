@@ -83,6 +83,9 @@ std::vector<ConvCase> grid(bool all) {
   window(20, 20, 48, 64, 3, 3, 1, 1, 1, 1, 1, 1);
   window(18, 22, 32, 16, 3, 3, 1, 1, 0, 2, 1, 1);
   window(56, 14, 16, 32, 3, 3, 1, 1, 1, 1, 1, 1);
+  // Taps that lie in the padding: for some rows and columns, for all.
+  window(20, 31, 48, 40, 3, 3, 1, 1, 17, 17, 17, 17, 17, 17);
+  window(9, 15, 32, 16, 3, 3, 2, 2, 16, 16, 16, 16, 16, 16);
   // Groups: whole vectors, parts of vectors, multipliers.
   window(14, 14, 64, 64, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2);
   window(9, 9, 96, 192, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 3);
@@ -338,7 +341,7 @@ int main(int argc, char **argv) {
   for (const ConvCase &test : grid(options.all))
     for (const char *kernel :
          {"direct", "pointwise", "depthwise", "general", "im2col", "winograd2",
-          "winograd4", "planar", "conv_transpose"}) {
+          "winograd4", "planar", "taps", "conv_transpose"}) {
       if (!options.kernel.empty() && options.kernel != kernel)
         continue;
       for (unsigned layout = 0; layout < 3; ++layout) {

@@ -13,7 +13,7 @@
 
 // A 3x3 kernel over a large map: transforms save most of the multiplications.
 // CHECK-LABEL: cnn.model @convolutions
-// CHECK:      cnn.fused {{.*}}reason = "cheapest by the cost model; depthwise: not one filter for each channel; direct {{[0-9.]+}} ms; general {{[0-9.]+}} ms; im2col {{[0-9.]+}} ms; planar {{[0-9.]+}} ms; pointwise: the kernel is not 1x1 without padding; winograd2 {{[0-9.]+}} ms; winograd4 {{[0-9.]+}} ms", schedule = #cnn.schedule<"winograd4", {
+// CHECK:      cnn.fused {{.*}}reason = "cheapest by the cost model; depthwise: not one filter for each channel; direct {{[0-9.]+}} ms; general {{[0-9.]+}} ms; im2col {{[0-9.]+}} ms; planar {{[0-9.]+}} ms; pointwise: the kernel is not 1x1 without padding; taps {{[0-9.]+}} ms; winograd2 {{[0-9.]+}} ms; winograd4 {{[0-9.]+}} ms", schedule = #cnn.schedule<"winograd4", {
 // With a stride there is nothing to save.
 // CHECK:      cnn.fused {{.*}}winograd4: not a window with stride, dilation and groups of 1", schedule = #cnn.schedule<"direct", {
 // One filter for each channel.
@@ -24,6 +24,8 @@
 // CHECK-NEXT:   cnn.map "relu"
 // Channels of a group that fill no vector: vectors lie along rows.
 // CHECK:      cnn.fused {{.*}}schedule = #cnn.schedule<"planar", {
+// A tile's weights are too many for L2, and most taps lie in the padding.
+// CHECK:      cnn.fused {{.*}}schedule = #cnn.schedule<"taps", {
 // CHECK:      cnn.output
 //
 // Asked for, an algorithm is taken wherever it applies, and nowhere else.
@@ -33,6 +35,7 @@
 // DIRECT:      cnn.fused {{.*}}reason = "cheapest by the cost model; {{.*}}schedule = #cnn.schedule<"depthwise", {
 // DIRECT:      cnn.fused {{.*}}reason = "cheapest by the cost model; {{.*}}schedule = #cnn.schedule<"pointwise", {
 // DIRECT:      cnn.fused {{.*}}reason = "cheapest by the cost model; {{.*}}schedule = #cnn.schedule<"planar", {
+// DIRECT:      cnn.fused {{.*}}reason = "asked for; {{.*}}schedule = #cnn.schedule<"direct", {
 cnn.model @convolutions {
   %x = cnn.input "image" : tensor<?x64x56x56xf32>
   %w1 = cnn.weight "plain.weight" : tensor<64x64x3x3xf32>
@@ -40,6 +43,7 @@ cnn.model @convolutions {
   %w3 = cnn.weight "depthwise.weight" : tensor<128x1x3x3xf32>
   %w4 = cnn.weight "pointwise.weight" : tensor<256x128x1x1xf32>
   %w5 = cnn.weight "grouped.weight" : tensor<256x4x3x3xf32>
+  %w6 = cnn.weight "dilated.weight" : tensor<64x2048x3x3xf32>
   %1 = cnn.conv %x, %w1 {pad = array<i64: 1, 1, 1, 1>} : (tensor<?x64x56x56xf32>, tensor<64x64x3x3xf32>) -> tensor<?x64x56x56xf32>
   %2 = cnn.conv %1, %w2 {pad = array<i64: 1, 1, 0, 0>, stride = array<i64: 2, 2>} : (tensor<?x64x56x56xf32>, tensor<128x64x3x3xf32>) -> tensor<?x128x28x28xf32>
   %3 = cnn.conv %2, %w3 {groups = 128 : i64, pad = array<i64: 1, 1, 1, 1>} : (tensor<?x128x28x28xf32>, tensor<128x1x3x3xf32>) -> tensor<?x128x28x28xf32>
@@ -53,6 +57,9 @@ cnn.model @convolutions {
   %5 = cnn.conv %4, %w4 : (tensor<?x128x28x28xf32>, tensor<256x128x1x1xf32>) -> tensor<?x256x28x28xf32>
   %6 = cnn.conv %5, %w5 {groups = 64 : i64, pad = array<i64: 1, 1, 1, 1>} : (tensor<?x256x28x28xf32>, tensor<256x4x3x3xf32>) -> tensor<?x256x28x28xf32>
   cnn.output %6 "y" : tensor<?x256x28x28xf32>
+  %maps = cnn.input "maps" : tensor<?x2048x28x28xf32>
+  %7 = cnn.conv %maps, %w6 {dilation = array<i64: 24, 24>, pad = array<i64: 24, 24, 24, 24>} : (tensor<?x2048x28x28xf32>, tensor<64x2048x3x3xf32>) -> tensor<?x64x28x28xf32>
+  cnn.output %7 "z" : tensor<?x64x28x28xf32>
 }
 
 // Other layers have one kernel each; kernels of other layers are not heard.
