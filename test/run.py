@@ -83,6 +83,7 @@ def suites(slow):
         Suite("lit", [LIT, "-v", "--timeout", "600", "--filter-out", WRAPPED, BUILD / "test"], lit),
         Suite("runtime", [BUILD / "bin" / "runtime-tests"], listed, 5),
         Suite("train", [BUILD / "bin" / "train-tests"], listed, 5),
+        Suite("pixels", [BUILD / "bin" / "pixel-tests"], listed, 5),
         Suite("trainer", [PYTHON, ROOT / "test" / "train" / "run_trainer.py"], minutes=5),
     ]
     tests = sorted((BUILD / "bin").glob("halcyon-*-test"))

@@ -83,22 +83,21 @@ bool makeObjects(exec::ProgramOp program, const WeightSource &weights,
 }
 
 bool makeObjects(ArrayRef<NamedProgram> programs, const Target &target,
-                 const ProgramOptions &how, ProgramObjects &objects,
-                 raw_ostream &errors) {
+                 const ProgramOptions &how, std::vector<ForkedJob> others,
+                 ProgramObjects &objects, raw_ostream &errors) {
   auto fail = [&](const std::string &message) {
     errors << "error: " << message << "\n";
     return false;
   };
   StringSet<> linked;
-  std::vector<ForkedJob> jobs;
   if (target.device)
-    objects.paths.push_back(deviceRuntime(target, jobs));
+    objects.paths.push_back(deviceRuntime(target, others));
   for (auto [index, named] : enumerate(programs)) {
     ProgramTableOptions table;
     table.symbol = named.symbol;
     table.embedWeights = false;
     auto kernels =
-        compileKernels(named.program, target, how.kernels, std::exchange(jobs, {}), errors);
+        compileKernels(named.program, target, how.kernels, std::exchange(others, {}), errors);
     if (mlir::failed(kernels))
       return false;
     for (const CompiledKernel &kernel : *kernels)

@@ -36,11 +36,11 @@ struct NamedProgram {
   std::string symbol;
 };
 
-/// Makes the objects of several programs, of which equal kernels are one. False
-/// after messages to `errors`.
+/// Makes the objects of several programs, of which equal kernels are one, and runs
+/// the other jobs meanwhile. False after messages to `errors`.
 bool makeObjects(llvm::ArrayRef<NamedProgram> programs, const Target &target,
-                 const ProgramOptions &how, ProgramObjects &objects,
-                 llvm::raw_ostream &errors);
+                 const ProgramOptions &how, std::vector<ForkedJob> others,
+                 ProgramObjects &objects, llvm::raw_ostream &errors);
 
 /// What weights, prepared for a program, are known by.
 uint64_t weightsIdOf(exec::ProgramOp program, const WeightSource &weights);

@@ -118,7 +118,7 @@ bool PyTorch::write(Emission &emission) const {
   how.kernels = emission.kernels;
   ProgramObjects objects;
   std::string library = emission.folder->file("csrc/lib" + name + ".a");
-  if (!makeObjects(programs, emission.target, how, objects, emission.errors) ||
+  if (!makeObjects(programs, emission.target, how, {}, objects, emission.errors) ||
       !emission.succeeded(linkStaticLibrary(
           objects.paths, publicSymbols(interface, tables), emission.target, library)))
     return false;

@@ -4,6 +4,7 @@
 #include "compiler/codegen/Cache.h"
 #include "compiler/codegen/Link.h"
 #include "compiler/codegen/ProgramTable.h"
+#include "compiler/codegen/PixelObjects.h"
 #include "compiler/codegen/TrainerTable.h"
 #include "compiler/dsl/Diagnostics.h"
 #include "compiler/dsl/Frontend.h"
@@ -424,8 +425,11 @@ bool Driver::makeTrainer(const ProgramOptions &how) {
       return fail("the training has no program '" + name + "'");
     programs.push_back({exec, symbolOf(name)});
   }
-  if (!halcyon::makeObjects(programs, target, how, objects, errs()))
+  std::vector<ForkedJob> jobs;
+  std::vector<std::string> pixels = pixelObjects(target, how.kernels.useCache, jobs);
+  if (!halcyon::makeObjects(programs, target, how, std::move(jobs), objects, errs()))
     return false;
+  llvm::append_range(objects.paths, pixels);
   std::string text = formatv("{0}", json::Value(json::Object(plan)));
   for (std::string &name : steps)
     name = symbolOf(name);

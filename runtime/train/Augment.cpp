@@ -111,15 +111,14 @@ static void transform(Sample &sample, double degrees, double scale, double shear
   double angle = degrees * std::numbers::pi / 180,
          slope = std::tan(shear * std::numbers::pi / 180);
   double cosine = std::cos(angle) / scale, sine = std::sin(angle) / scale;
-  warp(
-      sample,
-      [=](double &y, double &x) {
-        double v = y - cy - dy, u = x - cx - dx;
-        u -= slope * v;
-        x = cosine * u + sine * v + cx;
-        y = -sine * u + cosine * v + cy;
-      },
-      fill);
+  // With v = y - cy - dy and u = x - cx - dx - slope v, the value comes from
+  // (cosine u + sine v + cx, -sine u + cosine v + cy).
+  double xy = sine - slope * cosine, yy = cosine + slope * sine;
+  double v = cy + dy, u = cx + dx;
+  project(sample,
+          {cosine, xy, cx - (cosine * u + xy * v), -sine, yy, cy - (yy * v - sine * u),
+           0, 0},
+          fill);
 }
 
 static Augmentation rotate(const Json &call) {
@@ -144,10 +143,9 @@ static Augmentation affine(const Json &call) {
   };
 }
 
-/// The projection that takes the corners of a rectangle to four points, as
-/// (a x + b y + c) / (g x + h y + 1) and (d x + e y + f) / (the same).
+/// The projection that takes the corners of a rectangle to four points.
 static bool solveProjection(const double (&from)[4][2], const double (&to)[4][2],
-                            double (&out)[8]) {
+                            Projection &out) {
   double m[8][9];
   for (int i = 0; i < 4; ++i) {
     double x = from[i][0], y = from[i][1], u = to[i][0], v = to[i][1];
@@ -171,7 +169,7 @@ static bool solveProjection(const double (&from)[4][2], const double (&to)[4][2]
     }
   }
   for (int i = 0; i < 8; ++i)
-    out[i] = m[i][8] / m[i][i];
+    out[size_t(i)] = m[i][8] / m[i][i];
   return true;
 }
 
@@ -188,19 +186,9 @@ static Augmentation perspective(const Json &call) {
         double inward = corners[i][axis] == 0 ? 1 : -1;
         moved[i][axis] = corners[i][axis] + inward * random.uniform(0, reach);
       }
-    double k[8];
-    if (!solveProjection(moved, corners, k))
-      return;
-    warp(
-        sample,
-        [&k](double &y, double &x) {
-          double scale = 1 / (k[6] * x + k[7] * y + 1);
-          double u = (k[0] * x + k[1] * y + k[2]) * scale,
-                 v = (k[3] * x + k[4] * y + k[5]) * scale;
-          x = u;
-          y = v;
-        },
-        0);
+    Projection k;
+    if (solveProjection(moved, corners, k))
+      project(sample, k, 0);
   };
 }
 
@@ -208,19 +196,10 @@ static Augmentation perspective(const Json &call) {
 static Augmentation elastic(const Json &call) {
   double alpha = number(call, "alpha"), sigma = number(call, "sigma");
   return [=](Sample &sample, Random &random) {
-    int width = sample.picture.width;
-    Picture shifts(2, sample.picture.height, width);
-    for (float &value : shifts.values)
-      value = float(random.uniform(-1, 1));
+    Picture shifts =
+        scattered(2, sample.picture.height, sample.picture.width, random.next());
     blur(shifts, sigma);
-    warp(
-        sample,
-        [&](double &y, double &x) {
-          int row = int(y), column = int(x);
-          y += alpha * shifts.row(0, row)[column];
-          x += alpha * shifts.row(1, row)[column];
-        },
-        0);
+    displace(sample, shifts, float(alpha), 0);
   };
 }
 
@@ -228,48 +207,24 @@ static Augmentation elastic(const Json &call) {
 // What pixels are
 //===----------------------------------------------------------------------===//
 
-static void brightness(Picture &picture, double factor) {
-  blend(picture, Picture(picture.channels, picture.height, picture.width), float(factor));
-}
-
-static void contrast(Picture &picture, double factor) {
-  Picture gray = grayOf(picture);
-  double sum = 0;
-  for (float value : gray.values)
-    sum += value;
-  blend(picture,
-        Picture(picture.channels, picture.height, picture.width,
-                float(sum / double(gray.values.size()))),
-        float(factor));
-}
-
-static void saturation(Picture &picture, double factor) {
-  blend(picture, grayOf(picture), float(factor));
-}
-
-static void sharpness(Picture &picture, double factor) {
-  Picture soft = picture;
-  blur(soft, 0.8);
-  blend(picture, soft, float(factor));
-}
-
 static Augmentation colorJitter(const Json &call) {
   double strength = number(call, "strength"), hue = number(call, "hue");
   return [=](Sample &sample, Random &random) {
     double least = std::max(0.0, 1 - strength), most = 1 + strength;
-    using Change = void (*)(Picture &, double);
-    static constexpr Change changes[] = {brightness, contrast, saturation, turnHue};
+    using Change = void (*)(Picture &, float);
+    static constexpr Change changes[] = {brightness, contrast, saturation};
     for (uint32_t which : permutation(4, Random(random.next(), Random::Augment, 0)))
-      changes[which](sample.picture, which == 3 ? random.uniform(-hue, hue)
-                                                : random.uniform(least, most));
+      if (which == 3)
+        turnHue(sample.picture, random.uniform(-hue, hue));
+      else
+        changes[which](sample.picture, float(random.uniform(least, most)));
   };
 }
 
-static Augmentation noise(const Json &call) {
+static Augmentation noisy(const Json &call) {
   double deviation = number(call, "deviation");
   return [=](Sample &sample, Random &random) {
-    for (float &value : sample.picture.values)
-      value = std::clamp(value + float(deviation * random.normal()), 0.0f, 1.0f);
+    noise(sample.picture, float(deviation), random.next());
   };
 }
 
@@ -280,14 +235,6 @@ static Augmentation blurred(const Json &call) {
     if (random.chance(p))
       blur(sample.picture, sigma.draw(random));
   };
-}
-
-static void blank(Picture &picture, int y, int x, int height, int width, float value) {
-  for (int c = 0; c < picture.channels; ++c)
-    for (int row = std::max(y, 0); row < std::min(y + height, picture.height); ++row)
-      for (int column = std::max(x, 0); column < std::min(x + width, picture.width);
-           ++column)
-        picture.row(c, row)[column] = value;
 }
 
 static Augmentation erasing(const Json &call) {
@@ -307,7 +254,7 @@ static Augmentation erasing(const Json &call) {
         continue;
       int y = int(random.below(uint64_t(picture.height - height) + 1));
       int x = int(random.below(uint64_t(picture.width - width) + 1));
-      return blank(picture, y, x, height, width, value);
+      return blank(picture, {y, x, height, width}, value);
     }
   };
 }
@@ -320,28 +267,23 @@ static Augmentation cutout(const Json &call) {
     for (int i = 0; i < count; ++i) {
       int y = int(random.below(uint64_t(picture.height))) - int(size.first) / 2;
       int x = int(random.below(uint64_t(picture.width))) - int(size.second) / 2;
-      blank(picture, y, x, int(size.first), int(size.second), 0);
+      blank(picture, {y, x, int(size.first), int(size.second)}, 0);
     }
   };
 }
 
-static Augmentation normalize(const Json &call) {
+static Augmentation normalized(const Json &call) {
   std::vector<float> mean = call.at("by").at("mean"), deviation = call.at("by").at("std");
   return [=](Sample &sample, Random &) {
-    Picture &picture = sample.picture;
-    size_t plane = size_t(picture.height) * picture.width;
-    auto of = [&](const std::vector<float> &values, int channel) {
-      return values[values.size() == 1 ? 0 : size_t(channel)];
+    size_t channels = size_t(sample.picture.channels);
+    auto forEach = [&](std::vector<float> values) {
+      if (values.size() != 1 && values.size() != channels)
+        throw Failure("normalize has " + std::to_string(values.size()) +
+                      " numbers for " + std::to_string(channels) + " channels");
+      values.resize(channels, values[0]);
+      return values;
     };
-    for (const std::vector<float> *values : {&mean, &deviation})
-      if (values->size() != 1 && values->size() != size_t(picture.channels))
-        throw Failure("normalize has " + std::to_string(values->size()) +
-                      " numbers for " + std::to_string(picture.channels) + " channels");
-    for (int c = 0; c < picture.channels; ++c)
-      for (size_t i = 0; i < plane; ++i) {
-        float &value = picture.values[size_t(c) * plane + i];
-        value = (value - of(mean, c)) / of(deviation, c);
-      }
+    normalize(sample.picture, forEach(mean), forEach(deviation));
     sample.normalized = true;
   };
 }
@@ -357,34 +299,6 @@ static Augmentation choice(const Json &call) {
   return [=](Sample &sample, Random &random) {
     all[random.below(all.size())](sample, random);
   };
-}
-
-/// Stretches each channel to the whole range.
-static void autocontrast(Picture &picture) {
-  size_t plane = size_t(picture.height) * picture.width;
-  for (int c = 0; c < picture.channels; ++c) {
-    float *values = picture.values.data() + size_t(c) * plane;
-    auto [low, high] = std::minmax_element(values, values + plane);
-    float least = *low, span = *high - *low;
-    for (size_t i = 0; span > 0 && i < plane; ++i)
-      values[i] = (values[i] - least) / span;
-  }
-}
-
-/// Spreads each channel's values evenly, in 256 steps.
-static void equalize(Picture &picture) {
-  size_t plane = size_t(picture.height) * picture.width;
-  for (int c = 0; c < picture.channels; ++c) {
-    float *values = picture.values.data() + size_t(c) * plane;
-    auto level = [](float value) { return size_t(std::clamp(value, 0.0f, 1.0f) * 255); };
-    std::vector<size_t> below(257);
-    for (size_t i = 0; i < plane; ++i)
-      ++below[level(values[i]) + 1];
-    for (size_t i = 1; i < below.size(); ++i)
-      below[i] += below[i - 1];
-    for (size_t i = 0; i < plane; ++i)
-      values[i] = float(below[level(values[i])]) / float(plane);
-  }
 }
 
 /// Cubuk, Zoph, Shlens and Le, 2020: some of fourteen changes, each as strong as
@@ -410,27 +324,23 @@ static Augmentation randaugment(const Json &call) {
       case 3:
         transform(sample, sign * 30 * part, 1, 0, 0, 0, 0);
         break;
-      case 4: // solarize
-        for (float &value : picture.values)
-          value = value >= 1 - part ? 1 - value : value;
+      case 4:
+        solarize(picture, float(1 - part));
         break;
-      case 5: { // posterize: 8 bits down to 4
-        float levels = float(1 << (8 - int(4 * part)));
-        for (float &value : picture.values)
-          value = std::floor(value * levels) / levels;
+      case 5: // 8 bits down to 4
+        posterize(picture, 1 << (8 - int(4 * part)));
         break;
-      }
       case 6:
-        saturation(picture, factor);
+        saturation(picture, float(factor));
         break;
       case 7:
-        contrast(picture, factor);
+        contrast(picture, float(factor));
         break;
       case 8:
-        brightness(picture, factor);
+        brightness(picture, float(factor));
         break;
       case 9:
-        sharpness(picture, factor);
+        sharpness(picture, float(factor));
         break;
       case 10:
       case 11:
@@ -464,13 +374,13 @@ Augmentation makeAugmentation(const Json &call) {
       {"perspective", perspective},
       {"elastic", elastic},
       {"color_jitter", colorJitter},
-      {"noise", noise},
+      {"noise", noisy},
       {"blur", blurred},
       {"erasing", erasing},
       {"cutout", cutout},
       {"randaugment", randaugment},
       {"choice", choice},
-      {"normalize", normalize}};
+      {"normalize", normalized}};
   std::string name = call.at("call");
   auto maker = makers.find(name);
   if (maker == makers.end())

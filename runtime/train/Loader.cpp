@@ -195,16 +195,15 @@ void Loader::make(Batch &batch, uint64_t number, Preparer *preparer) const {
 }
 
 /// How a picture becomes the input where no augmentation said so.
-static void normalize(Sample &sample, const Json &image) {
+static void normalize(Picture &picture, const Json &image) {
   double scale = image.at("scale").get<double>() * 255;
-  std::vector<double> mean = image.at("mean"), deviation = image.at("std");
-  Picture &picture = sample.picture;
-  size_t plane = size_t(picture.height) * picture.width;
-  for (int c = 0; c < picture.channels; ++c)
-    for (size_t i = 0; i < plane; ++i) {
-      float &value = picture.values[size_t(c) * plane + i];
-      value = float((value * scale - mean[size_t(c)]) / deviation[size_t(c)]);
-    }
+  std::vector<float> mean, deviation;
+  // (scale v - mean) / deviation.
+  for (double value : image.at("mean"))
+    mean.push_back(float(value / scale));
+  for (double value : image.at("std"))
+    deviation.push_back(float(value / scale));
+  normalize(picture, mean, deviation);
 }
 
 /// Scales and cuts a picture to the input's size, as the input's `image` says.
@@ -240,14 +239,13 @@ void Loader::fill(Batch &batch, uint32_t place, uint32_t index,
                                                  bytesOf(input.element));
         }
     } else {
-      sample.picture = Picture(raw.channels, raw.height, raw.width);
-      size_t plane = size_t(raw.height) * raw.width;
-      for (size_t i = 0; i < plane && !raw.bytes.empty(); ++i)
-        for (size_t c = 0; c < size_t(raw.channels); ++c)
-          sample.picture.values[c * plane + i] =
-              float(raw.bytes[i * size_t(raw.channels) + c]) / 255;
-      if (raw.bytes.empty())
+      if (raw.bytes.empty()) {
+        sample.picture = Picture(raw.channels, raw.height, raw.width);
         sample.picture.values = raw.numbers;
+      } else {
+        sample.picture =
+            decoded(raw.bytes.data(), raw.channels, raw.height, raw.width);
+      }
       if (options.training || !pipeline.steps.empty()) {
         Random random(options.seed, Random::Augment, epoch, index);
         pipeline.apply(sample, random);
@@ -274,7 +272,7 @@ void Loader::put(const Sample &made, const Raw &raw, Batch &batch,
     if (input.image.is_object() && !sample.picture.values.empty()) {
       fit(sample, input);
       if (!sample.normalized && !raw.bytes.empty())
-        normalize(sample, input.image);
+        normalize(sample.picture, input.image);
     }
   for (const DataInput &input : inputs) {
     Tensor &tensor = batch.inputs.at(input.name);
@@ -340,19 +338,18 @@ void Loader::mix(Batch &batch, uint64_t number) const {
       part = 1 - double((y1 - y0) * (x1 - x0)) / double(h * w);
     }
     Tensor &tensor = batch.inputs.at(input.name);
-    std::vector<double> before(batch.images * input.size());
+    size_t size = input.size();
+    std::vector<float> before(batch.images * size);
     for (size_t i = 0; i < before.size(); ++i)
-      before[i] = tensor.at(i);
-    double kept = cutmix ? 0 : part;
+      before[i] = float(tensor.at(i));
+    std::vector<float> after = before;
     for (uint32_t n = 0; n < batch.images; ++n)
-      for (int64_t k = 0; k < c; ++k)
-        for (int64_t y = y0; y < y1; ++y)
-          for (int64_t x = x0; x < x1; ++x) {
-            size_t at = size_t((k * h + y) * w + x);
-            double own = before[n * input.size() + at];
-            double other = before[partner[n] * input.size() + at];
-            tensor.set(n * input.size() + at, kept * own + (1 - kept) * other);
-          }
+      mixPictures(before.data() + n * size, before.data() + partner[n] * size,
+                  after.data() + n * size, int(c), int(h), int(w),
+                  cutmix ? 0 : float(part),
+                  {int(y0), int(x0), int(y1 - y0), int(x1 - x0)});
+    for (size_t i = 0; i < after.size(); ++i)
+      tensor.set(i, double(after[i]));
   }
   auto label = batch.inputs.find("label"), other = batch.inputs.find("label.mixed"),
        share = batch.inputs.find("label.share");

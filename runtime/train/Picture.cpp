@@ -1,12 +1,83 @@
 //===- Picture.cpp - Pictures, and what moves their pixels ----------------===//
 
 #include "Picture.h"
+#include "Pixels.h"
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <tuple>
 
 namespace halcyon::train {
+
+//===----------------------------------------------------------------------===//
+// As kernels take them
+//===----------------------------------------------------------------------===//
+
+namespace {
+/// A buffer of a kernel's over values that somebody else owns.
+template <class T> class Buffer {
+public:
+  Buffer(const T *values, std::initializer_list<int> extents) {
+    int64_t stride = 1;
+    for (int extent : extents) {
+      dims[buffer.dimensions++] = {0, extent, int32_t(stride)};
+      stride *= extent;
+    }
+    // What is only read is const to whoever has it, and to no kernel.
+    buffer.host = const_cast<uint8_t *>(reinterpret_cast<const uint8_t *>(values));
+    buffer.type = halide_type_of<T>();
+    buffer.dim = dims;
+  }
+  Buffer(const std::vector<T> &values, std::initializer_list<int> extents)
+      : Buffer(values.data(), extents) {}
+  Buffer(const Buffer &) = delete;
+  operator halide_buffer_t *() { return &buffer; }
+
+  /// The part of dimension `which` from a place on.
+  Buffer &narrow(int which, int from, int extent) {
+    buffer.host += size_t(from) * size_t(dims[which].stride) * sizeof(T);
+    dims[which].extent = extent;
+    return *this;
+  }
+  Buffer &narrow(Area area) {
+    return narrow(1, area.top, area.height).narrow(0, area.left, area.width);
+  }
+
+private:
+  halide_buffer_t buffer = {};
+  halide_dimension_t dims[3];
+};
+
+struct PictureBuffer : Buffer<float> {
+  explicit PictureBuffer(const Picture &p)
+      : Buffer(p.values, {p.width, p.height, p.channels}) {}
+};
+
+struct MaskBuffer : Buffer<int32_t> {
+  MaskBuffer(const std::vector<int32_t> &mask, int height, int width)
+      : Buffer(mask, {width, height, 1}) {}
+};
+} // namespace
+
+/// Another picture of the same form, made by a kernel from this one.
+template <class Kernel, class... Values>
+static void remake(Picture &picture, Kernel kernel, Values &&...values) {
+  Picture made(picture.channels, picture.height, picture.width);
+  kernel(PictureBuffer(picture), std::forward<Values>(values)..., PictureBuffer(made));
+  picture = std::move(made);
+}
+
+template <class Kernel, class... Values>
+static void remakeMask(std::vector<int32_t> &mask, int height, int width, Kernel kernel,
+                       Values &&...values) {
+  if (mask.empty())
+    return;
+  std::vector<int32_t> made(mask.size());
+  kernel(MaskBuffer(mask, height, width), std::forward<Values>(values)...,
+         MaskBuffer(made, height, width));
+  mask = std::move(made);
+}
 
 //===----------------------------------------------------------------------===//
 // Boxes
@@ -42,39 +113,109 @@ static void moveBoxes(std::vector<Marked> &boxes, double left, double top,
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// The source pixels of one target pixel along an axis, and their weights.
+/// The source pixels of each target pixel along an axis, and their weights: the t-th
+/// of all pixels one after another.
 struct Taps {
-  int first;
+  std::vector<int32_t> first;
   std::vector<float> weights;
+  int count = 0; ///< of weights a pixel, 0 where it has fewer
+
+  explicit Taps(const std::vector<std::vector<double>> &all, std::vector<int32_t> from)
+      : first(std::move(from)) {
+    for (const std::vector<double> &one : all)
+      count = std::max(count, int(one.size()));
+    weights.resize(all.size() * size_t(count));
+    for (size_t i = 0; i < all.size(); ++i) {
+      double sum = 0;
+      for (double weight : all[i])
+        sum += weight;
+      for (size_t t = 0; t < all[i].size(); ++t)
+        weights[t * all.size() + i] = float(all[i][t] / sum);
+    }
+  }
+  int size() const { return int(first.size()); }
+  int begin() const { return *std::min_element(first.begin(), first.end()); }
+  int end(int source) const {
+    return std::min(source, *std::max_element(first.begin(), first.end()) + count);
+  }
 };
 } // namespace
 
 /// A triangle as wide as a target pixel, at least as a source pixel: bilinear
 /// where it grows, the mean of all where it shrinks.
-static std::vector<Taps> tapsOf(double from, double extent, int source, int target) {
+static Taps scalingTaps(double from, double extent, int source, int target) {
   double scale = extent / target, reach = std::max(scale, 1.0);
-  std::vector<Taps> result(size_t(target), Taps{});
+  std::vector<std::vector<double>> all(size_t(target), std::vector<double>{});
+  std::vector<int32_t> begin(size_t(target), 0);
   for (int i = 0; i < target; ++i) {
     double center = from + (i + 0.5) * scale;
-    int first = std::max(0, int(std::floor(center - reach))),
+    auto weightOf = [&](int at) { return 1 - std::abs((at + 0.5 - center) / reach); };
+    int first = std::clamp(int(std::floor(center - reach)), 0, source - 1),
         last = std::min(source - 1, int(std::ceil(center + reach)));
-    Taps &taps = result[size_t(i)];
-    taps.first = first = std::min(first, source - 1);
-    double sum = 0;
-    std::vector<double> weights;
-    for (int s = first; s <= last; ++s) {
-      double weight = std::max(0.0, 1 - std::abs((s + 0.5 - center) / reach));
-      weights.push_back(weight);
-      sum += weight;
-    }
-    if (sum <= 0) {
-      weights.assign(1, 1);
-      sum = 1;
-    }
-    for (double weight : weights)
-      taps.weights.push_back(float(weight / sum));
+    while (first < last && weightOf(first) <= 0)
+      ++first;
+    begin[size_t(i)] = first;
+    std::vector<double> &weights = all[size_t(i)];
+    for (int at = first; at <= last && weightOf(at) > 0; ++at)
+      weights.push_back(weightOf(at));
+    if (weights.empty())
+      weights.push_back(1);
   }
-  return result;
+  return Taps(all, begin);
+}
+
+/// Of a normal distribution; what lies outside counts as the last pixel inside.
+static Taps blurTaps(double sigma, int size) {
+  int reach = std::max(1, int(std::ceil(3 * sigma)));
+  std::vector<std::vector<double>> all(size_t(size), std::vector<double>{});
+  std::vector<int32_t> begin(size_t(size), 0);
+  for (int i = 0; i < size; ++i) {
+    int first = std::max(i - reach, 0), last = std::min(i + reach, size - 1);
+    begin[size_t(i)] = first;
+    std::vector<double> &weights = all[size_t(i)];
+    weights.resize(size_t(last - first + 1));
+    for (int k = -reach; k <= reach; ++k)
+      weights[size_t(std::clamp(i + k, first, last) - first)] +=
+          std::exp(-0.5 * k * k / (sigma * sigma));
+  }
+  return Taps(all, begin);
+}
+
+/// With rows and columns exchanged.
+static Picture transposed(const Picture &from) {
+  Picture to(from.channels, from.width, from.height);
+  halcyon_pixels_transpose(PictureBuffer(from), PictureBuffer(to));
+  return to;
+}
+
+/// Sums of rows, each of a picture's columns from `begin` to `end`.
+static Picture sumsOfRows(const Picture &from, const Taps &rows, int begin, int end) {
+  Picture to(from.channels, rows.size(), end - begin);
+  PictureBuffer part(from);
+  part.narrow(0, begin, end - begin);
+  halcyon_pixels_scale_rows(part, Buffer(rows.first, {rows.size()}),
+                            Buffer(rows.weights, {rows.size(), rows.count}),
+                            PictureBuffer(to));
+  return to;
+}
+
+/// Sums of rows and then of columns, of what they need of the picture.
+static Picture sumsOf(const Picture &from, const Taps &rows, Taps columns) {
+  int begin = columns.begin();
+  Picture half = sumsOfRows(from, rows, begin, columns.end(from.width));
+  for (int32_t &first : columns.first)
+    first -= begin;
+  return transposed(sumsOfRows(transposed(half), columns, 0, half.height));
+}
+
+/// The nearest source pixel of each.
+static std::vector<int32_t> nearestOf(double from, double extent, int source,
+                                      int target) {
+  std::vector<int32_t> nearest;
+  for (int i = 0; i < target; ++i)
+    nearest.push_back(
+        std::clamp(int(from + (i + 0.5) * extent / target), 0, source - 1));
+  return nearest;
 }
 
 void resample(Sample &sample, Box box, int height, int width) {
@@ -82,44 +223,19 @@ void resample(Sample &sample, Box box, int height, int width) {
   if (box.y == 0 && box.x == 0 && box.height == height && box.width == width &&
       from.height == height && from.width == width)
     return;
-  std::vector<Taps> rows = tapsOf(box.y, box.height, from.height, height),
-                    columns = tapsOf(box.x, box.width, from.width, width);
-  Picture half(from.channels, from.height, width), to(from.channels, height, width);
-  for (int c = 0; c < from.channels; ++c) {
-    for (int y = 0; y < from.height; ++y)
-      for (int x = 0; x < width; ++x) {
-        const Taps &taps = columns[size_t(x)];
-        float sum = 0;
-        for (size_t t = 0; t < taps.weights.size(); ++t)
-          sum += taps.weights[t] * from.row(c, y)[taps.first + int(t)];
-        half.row(c, y)[x] = sum;
-      }
-    for (int y = 0; y < height; ++y) {
-      const Taps &taps = rows[size_t(y)];
-      float *out = to.row(c, y);
-      for (size_t t = 0; t < taps.weights.size(); ++t) {
-        const float *in = half.row(c, taps.first + int(t));
-        for (int x = 0; x < width; ++x)
-          out[x] += taps.weights[t] * in[x];
-      }
-    }
-  }
   if (!sample.mask.empty()) {
-    std::vector<int32_t> mask(size_t(height) * width);
-    auto nearest = [](double from, double extent, int i, int target, int source) {
-      return std::clamp(int(from + (i + 0.5) * extent / target), 0, source - 1);
-    };
-    for (int y = 0; y < height; ++y)
-      for (int x = 0; x < width; ++x)
-        mask[size_t(y) * width + x] =
-            sample.mask[size_t(nearest(box.y, box.height, y, height, from.height)) *
-                            from.width +
-                        nearest(box.x, box.width, x, width, from.width)];
+    std::vector<int32_t> mask(size_t(height) * size_t(width)),
+        rows = nearestOf(box.y, box.height, from.height, height),
+        columns = nearestOf(box.x, box.width, from.width, width);
+    halcyon_pixels_pick_mask(MaskBuffer(sample.mask, from.height, from.width),
+                             Buffer(rows, {height}), Buffer(columns, {width}),
+                             MaskBuffer(mask, height, width));
     sample.mask = std::move(mask);
   }
   moveBoxes(sample.boxes, box.x, box.y, width / box.width, height / box.height, height,
             width);
-  sample.picture = std::move(to);
+  sample.picture = sumsOf(from, scalingTaps(box.y, box.height, from.height, height),
+                          scalingTaps(box.x, box.width, from.width, width));
 }
 
 //===----------------------------------------------------------------------===//
@@ -128,169 +244,193 @@ void resample(Sample &sample, Box box, int height, int width) {
 
 void cut(Sample &sample, int top, int left, int height, int width, float fill) {
   const Picture &from = sample.picture;
-  Picture to(from.channels, height, width, fill);
-  std::vector<int32_t> mask(sample.mask.empty() ? 0 : size_t(height) * width);
-  int first = std::max(0, -left), last = std::min(width, from.width - left);
-  for (int y = std::max(0, -top); y < std::min(height, from.height - top); ++y) {
-    if (first >= last)
-      break;
-    for (int c = 0; c < from.channels; ++c)
-      std::copy_n(from.row(c, y + top) + first + left, last - first,
-                  to.row(c, y) + first);
-    if (!mask.empty())
-      std::copy_n(sample.mask.data() + size_t(y + top) * from.width + first + left,
-                  last - first, mask.data() + size_t(y) * width + first);
+  Picture to(from.channels, height, width);
+  halcyon_pixels_cut(PictureBuffer(from), top, left, fill, PictureBuffer(to));
+  if (!sample.mask.empty()) {
+    std::vector<int32_t> mask(size_t(height) * size_t(width));
+    halcyon_pixels_cut_mask(MaskBuffer(sample.mask, from.height, from.width), top, left,
+                            0, MaskBuffer(mask, height, width));
+    sample.mask = std::move(mask);
   }
   moveBoxes(sample.boxes, left, top, 1, 1, height, width);
   sample.picture = std::move(to);
-  sample.mask = std::move(mask);
+}
+
+static void flip(Sample &sample, bool horizontally) {
+  remake(sample.picture, halcyon_pixels_flip, horizontally);
+  remakeMask(sample.mask, sample.picture.height, sample.picture.width,
+             halcyon_pixels_flip_mask, horizontally);
 }
 
 void flipHorizontally(Sample &sample) {
-  Picture &p = sample.picture;
-  for (int c = 0; c < p.channels; ++c)
-    for (int y = 0; y < p.height; ++y)
-      std::reverse(p.row(c, y), p.row(c, y) + p.width);
-  for (size_t at = 0; at < sample.mask.size(); at += size_t(p.width))
-    std::reverse(sample.mask.begin() + long(at),
-                 sample.mask.begin() + long(at) + p.width);
+  flip(sample, true);
   for (Marked &box : sample.boxes)
-    std::tie(box.left, box.right) = std::pair(p.width - box.right, p.width - box.left);
+    std::tie(box.left, box.right) = std::pair(sample.picture.width - box.right,
+                                              sample.picture.width - box.left);
 }
 
 void flipVertically(Sample &sample) {
-  Picture &p = sample.picture;
-  for (int c = 0; c < p.channels; ++c)
-    for (int y = 0; y < p.height / 2; ++y)
-      std::swap_ranges(p.row(c, y), p.row(c, y) + p.width,
-                       p.row(c, p.height - 1 - y));
-  for (int y = 0; !sample.mask.empty() && y < p.height / 2; ++y)
-    std::swap_ranges(sample.mask.begin() + long(y) * p.width,
-                     sample.mask.begin() + long(y + 1) * p.width,
-                     sample.mask.begin() + long(p.height - 1 - y) * p.width);
+  flip(sample, false);
   for (Marked &box : sample.boxes)
-    std::tie(box.top, box.bottom) = std::pair(p.height - box.bottom, p.height - box.top);
+    std::tie(box.top, box.bottom) = std::pair(sample.picture.height - box.bottom,
+                                              sample.picture.height - box.top);
 }
 
-void warp(Sample &sample, const Field &from, float fill) {
-  const Picture &p = sample.picture;
-  Picture to(p.channels, p.height, p.width, fill);
-  std::vector<int32_t> mask(sample.mask.size());
-  // A box goes around all pixels that come from it, whatever the field.
-  std::vector<Marked> around = sample.boxes;
-  for (Marked &box : around)
-    box.left = box.top = INFINITY, box.right = box.bottom = -INFINITY;
-  for (int y = 0; y < p.height; ++y)
-    for (int x = 0; x < p.width; ++x) {
-      double sy = y, sx = x;
-      from(sy, sx);
-      for (size_t i = 0; i < around.size(); ++i) {
-        const Marked &box = sample.boxes[i];
-        double py = sy + 0.5, px = sx + 0.5;
-        if (px < box.left || px >= box.right || py < box.top || py >= box.bottom)
-          continue;
-        around[i].left = std::min(around[i].left, double(x));
-        around[i].right = std::max(around[i].right, x + 1.0);
-        around[i].top = std::min(around[i].top, double(y));
-        around[i].bottom = std::max(around[i].bottom, y + 1.0);
-      }
-      if (!(sy > -1 && sx > -1 && sy < p.height && sx < p.width))
-        continue;
-      int y0 = int(std::floor(sy)), x0 = int(std::floor(sx));
-      float fy = float(sy - y0), fx = float(sx - x0);
-      for (int c = 0; c < p.channels; ++c) {
-        auto at = [&](int yy, int xx) {
-          return yy >= 0 && xx >= 0 && yy < p.height && xx < p.width
-                     ? p.row(c, yy)[xx]
-                     : fill;
-        };
-        to.row(c, y)[x] =
-            (at(y0, x0) * (1 - fx) + at(y0, x0 + 1) * fx) * (1 - fy) +
-            (at(y0 + 1, x0) * (1 - fx) + at(y0 + 1, x0 + 1) * fx) * fy;
-      }
-      int ny = int(std::lround(sy)), nx = int(std::lround(sx));
-      if (!mask.empty() && ny >= 0 && nx >= 0 && ny < p.height && nx < p.width)
-        mask[size_t(y) * p.width + x] = sample.mask[size_t(ny) * p.width + nx];
-    }
-  std::erase_if(around, [](const Marked &box) { return box.right < box.left; });
-  sample.boxes = std::move(around);
-  sample.picture = std::move(to);
-  sample.mask = std::move(mask);
+/// A box goes around all pixels that come from it, whatever the kernel.
+template <class Kernel, class... Values>
+static void warpBoxes(Sample &sample, Kernel kernel, Values &&...values) {
+  if (sample.boxes.empty())
+    return;
+  std::vector<float> edges, around(4 * sample.boxes.size());
+  for (const Marked &box : sample.boxes)
+    for (double edge : {box.left, box.top, box.right, box.bottom})
+      edges.push_back(float(edge));
+  int count = int(sample.boxes.size());
+  kernel(Buffer(edges, {4, count}), std::forward<Values>(values)...,
+         sample.picture.height, sample.picture.width, Buffer(around, {4, count}));
+  for (size_t i = 0; i < sample.boxes.size(); ++i) {
+    const float *edge = around.data() + 4 * i;
+    sample.boxes[i] = {edge[0], edge[1], edge[2], edge[3], sample.boxes[i].kind};
+  }
+  std::erase_if(sample.boxes, [](const Marked &box) { return box.right < box.left; });
+}
+
+void project(Sample &sample, const Projection &from, float fill) {
+  std::vector<float> k(from.begin(), from.end());
+  auto coefficients = [&k] { return Buffer(k, {8}); };
+  warpBoxes(sample, halcyon_pixels_project_boxes, coefficients());
+  remakeMask(sample.mask, sample.picture.height, sample.picture.width,
+             halcyon_pixels_project_mask, coefficients());
+  remake(sample.picture, halcyon_pixels_project, coefficients(), fill);
+}
+
+void displace(Sample &sample, const Picture &shifts, float scale, float fill) {
+  warpBoxes(sample, halcyon_pixels_displace_boxes, PictureBuffer(shifts), scale);
+  remakeMask(sample.mask, sample.picture.height, sample.picture.width,
+             halcyon_pixels_displace_mask, PictureBuffer(shifts), scale);
+  remake(sample.picture, halcyon_pixels_displace, PictureBuffer(shifts), scale, fill);
 }
 
 //===----------------------------------------------------------------------===//
 // Values
 //===----------------------------------------------------------------------===//
 
+Picture decoded(const uint8_t *bytes, int channels, int height, int width) {
+  Picture picture(channels, height, width);
+  halcyon_pixels_decode(Buffer(bytes, {channels, width, height}), PictureBuffer(picture));
+  return picture;
+}
+
 void blur(Picture &picture, double sigma) {
-  int reach = std::max(1, int(std::ceil(3 * sigma)));
-  std::vector<float> weights;
-  float sum = 0;
-  for (int i = -reach; i <= reach; ++i) {
-    weights.push_back(float(std::exp(-0.5 * i * i / (sigma * sigma))));
-    sum += weights.back();
-  }
-  for (float &weight : weights)
-    weight /= sum;
-  Picture half = picture;
-  for (int c = 0; c < picture.channels; ++c) {
-    for (int y = 0; y < picture.height; ++y)
-      for (int x = 0; x < picture.width; ++x) {
-        float value = 0;
-        for (int i = -reach; i <= reach; ++i)
-          value += weights[size_t(i + reach)] *
-                   picture.row(c, y)[std::clamp(x + i, 0, picture.width - 1)];
-        half.row(c, y)[x] = value;
-      }
-    for (int y = 0; y < picture.height; ++y)
-      for (int x = 0; x < picture.width; ++x) {
-        float value = 0;
-        for (int i = -reach; i <= reach; ++i)
-          value += weights[size_t(i + reach)] *
-                   half.row(c, std::clamp(y + i, 0, picture.height - 1))[x];
-        picture.row(c, y)[x] = value;
-      }
-  }
+  picture = sumsOf(picture, blurTaps(sigma, picture.height), blurTaps(sigma, picture.width));
 }
 
-void blend(Picture &picture, const Picture &other, float factor) {
-  for (size_t i = 0; i < picture.values.size(); ++i)
-    picture.values[i] = std::clamp(
-        other.values[i] + factor * (picture.values[i] - other.values[i]), 0.0f, 1.0f);
+void normalize(Picture &picture, const std::vector<float> &mean,
+               const std::vector<float> &deviation) {
+  remake(picture, halcyon_pixels_normalize, Buffer(mean, {picture.channels}),
+         Buffer(deviation, {picture.channels}));
 }
 
-Picture grayOf(const Picture &picture) {
-  Picture gray = picture;
-  if (picture.channels != 3)
-    return gray;
-  size_t plane = picture.values.size() / 3;
-  for (size_t i = 0; i < plane; ++i) {
-    const float *v = picture.values.data() + i;
-    float value = luma(v[0], v[plane], v[2 * plane]);
-    for (size_t c = 0; c < 3; ++c)
-      gray.values[c * plane + i] = value;
-  }
-  return gray;
+void brightness(Picture &picture, float factor) {
+  remake(picture, halcyon_pixels_blend_value, 0.0f, factor);
 }
 
-/// A rotation about the gray axis, in the space of brightness and two colour
-/// differences (YIQ): cheap, and the identity for no turn.
+/// Parts of red, green and blue in the brightness: ITU-R BT.601.
+static constexpr double luma[] = {0.299, 0.587, 0.114};
+
+void contrast(Picture &picture, float factor) {
+  std::vector<double> sums(size_t(picture.channels));
+  halcyon_pixels_sums(PictureBuffer(picture), Buffer(sums, {picture.channels}));
+  double mean = 0;
+  for (size_t c = 0; c < sums.size(); ++c)
+    mean += sums[c] * (sums.size() == 3 ? luma[c] : 1.0 / double(sums.size()));
+  mean /= double(picture.height) * picture.width;
+  remake(picture, halcyon_pixels_blend_value, float(mean), factor);
+}
+
+void saturation(Picture &picture, float factor) {
+  if (picture.channels == 3)
+    remake(picture, halcyon_pixels_saturate, factor);
+}
+
+void sharpness(Picture &picture, float factor) {
+  Picture soft = picture;
+  blur(soft, 0.8);
+  remake(picture, halcyon_pixels_blend, PictureBuffer(soft), factor);
+}
+
 void turnHue(Picture &picture, double turn) {
-  if (picture.channels != 3)
-    return;
-  size_t plane = picture.values.size() / 3;
-  float cosine = float(std::cos(turn * 6.283185307179586)),
-        sine = float(std::sin(turn * 6.283185307179586));
-  for (size_t n = 0; n < plane; ++n) {
-    float &r = picture.values[n], &g = picture.values[plane + n],
-          &b = picture.values[2 * plane + n];
-    float y = luma(r, g, b), i = 0.596f * r - 0.274f * g - 0.322f * b,
-          q = 0.211f * r - 0.523f * g + 0.312f * b;
-    float turnedI = cosine * i - sine * q, turnedQ = sine * i + cosine * q;
-    r = std::clamp(y + 0.956f * turnedI + 0.621f * turnedQ, 0.0f, 1.0f);
-    g = std::clamp(y - 0.272f * turnedI - 0.647f * turnedQ, 0.0f, 1.0f);
-    b = std::clamp(y - 1.106f * turnedI + 1.703f * turnedQ, 0.0f, 1.0f);
+  double angle = 2 * std::numbers::pi * turn;
+  if (picture.channels == 3)
+    remake(picture, halcyon_pixels_hue, float(std::cos(angle)), float(std::sin(angle)));
+}
+
+void autocontrast(Picture &picture) {
+  std::vector<float> least(size_t(picture.channels)), span(least.size());
+  halcyon_pixels_extremes(PictureBuffer(picture), Buffer(least, {picture.channels}),
+                          Buffer(span, {picture.channels}));
+  for (size_t c = 0; c < least.size(); ++c) {
+    span[c] -= least[c];
+    if (!(span[c] > 0)) {
+      least[c] = 0;
+      span[c] = 1;
+    }
   }
+  normalize(picture, least, span);
+}
+
+void equalize(Picture &picture) {
+  constexpr int levels = 256;
+  std::vector<int32_t> counts(size_t(levels) * size_t(picture.channels));
+  std::vector<float> table(counts.size());
+  halcyon_pixels_histogram(PictureBuffer(picture),
+                           Buffer(counts, {levels, picture.channels}));
+  for (size_t at = 0; at < counts.size(); at += levels) {
+    int64_t below = 0;
+    for (size_t i = at; i < at + levels; below += counts[i++])
+      table[i] = float(double(below) / (double(picture.height) * picture.width));
+  }
+  remake(picture, halcyon_pixels_lookup, Buffer(table, {levels, picture.channels}));
+}
+
+void solarize(Picture &picture, float threshold) {
+  remake(picture, halcyon_pixels_solarize, threshold);
+}
+
+void posterize(Picture &picture, int levels) {
+  remake(picture, halcyon_pixels_posterize, float(levels));
+}
+
+void noise(Picture &picture, float deviation, uint64_t key) {
+  remake(picture, halcyon_pixels_noise, deviation, key);
+}
+
+Picture scattered(int channels, int height, int width, uint64_t key) {
+  Picture picture(channels, height, width);
+  halcyon_pixels_scatter(key, height, width, PictureBuffer(picture));
+  return picture;
+}
+
+/// The part of an area that lies in a picture.
+static Area within(Area area, int height, int width) {
+  int top = std::clamp(area.top, 0, height), left = std::clamp(area.left, 0, width);
+  return {top, left, std::clamp(area.top + area.height, top, height) - top,
+          std::clamp(area.left + area.width, left, width) - left};
+}
+
+void blank(Picture &picture, Area area, float value) {
+  area = within(area, picture.height, picture.width);
+  halcyon_pixels_fill(value, PictureBuffer(picture).narrow(area));
+}
+
+void mixPictures(const float *own, const float *other, float *out, int channels,
+                 int height, int width, float part, Area area) {
+  area = within(area, height, width);
+  auto areaOf = [&](const float *values) {
+    return Buffer(values, {width, height, channels});
+  };
+  halcyon_pixels_mix(areaOf(own).narrow(area), areaOf(other).narrow(area), part,
+                     areaOf(out).narrow(area));
 }
 
 } // namespace halcyon::train

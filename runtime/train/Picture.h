@@ -10,7 +10,7 @@
 
 #include "Support.h"
 
-#include <functional>
+#include <array>
 
 namespace halcyon::train {
 
@@ -53,6 +53,15 @@ struct Box {
   double y, x, height, width;
 };
 
+/// A rectangle of whole pixels.
+struct Area {
+  int top, left, height, width;
+};
+
+//===----------------------------------------------------------------------===//
+// Where pixels are
+//===----------------------------------------------------------------------===//
+
 /// The part of a sample in `box`, scaled to a size. Where it shrinks, every
 /// pixel counts; masks take the nearest.
 void resample(Sample &sample, Box box, int height, int width);
@@ -63,22 +72,53 @@ void cut(Sample &sample, int y, int x, int height, int width, float fill = 0);
 void flipHorizontally(Sample &sample);
 void flipVertically(Sample &sample);
 
-/// Where the value of a pixel comes from: takes (y, x), leaves the source's.
-using Field = std::function<void(double &y, double &x)>;
-void warp(Sample &sample, const Field &from, float fill);
+/// The value at (x, y) comes from ((k0 x + k1 y + k2) / d, (k3 x + k4 y + k5) / d),
+/// d = k6 x + k7 y + 1.
+using Projection = std::array<double, 8>;
+void project(Sample &sample, const Projection &from, float fill);
+
+/// The value at (x, y) comes from `scale` times the shifts there, [down, across].
+void displace(Sample &sample, const Picture &shifts, float scale, float fill);
+
+//===----------------------------------------------------------------------===//
+// What pixels are
+//===----------------------------------------------------------------------===//
+
+/// Interleaved bytes as numbers from 0 to 1.
+Picture decoded(const uint8_t *bytes, int channels, int height, int width);
 
 void blur(Picture &picture, double sigma);
+/// (value - mean) / deviation; a number for each channel.
+void normalize(Picture &picture, const std::vector<float> &mean,
+               const std::vector<float> &deviation);
 
-/// Brightness of a pixel, from its red, green and blue.
-inline float luma(float r, float g, float b) {
-  return 0.299f * r + 0.587f * g + 0.114f * b; // ITU-R BT.601
-}
-
-/// Mixes with `other`: factor 1 leaves the picture, 0 gives the other.
-void blend(Picture &picture, const Picture &other, float factor);
-Picture grayOf(const Picture &picture);
+/// Factor 1 leaves the picture; 0 gives black, the mean gray, the gray picture, and
+/// a blurred one.
+void brightness(Picture &picture, float factor);
+void contrast(Picture &picture, float factor);
+void saturation(Picture &picture, float factor);
+void sharpness(Picture &picture, float factor);
 /// Turns the hue by a part of the circle; gray pictures stay.
 void turnHue(Picture &picture, double turn);
+
+/// Stretches each channel to the whole range.
+void autocontrast(Picture &picture);
+/// Spreads each channel's values evenly, in 256 steps.
+void equalize(Picture &picture);
+/// Inverts what is at least as bright.
+void solarize(Picture &picture, float threshold);
+void posterize(Picture &picture, int levels);
+
+/// Adds normal numbers of a key and each value's place.
+void noise(Picture &picture, float deviation, uint64_t key);
+/// Numbers evenly within -1 to 1, of a key and each value's place.
+Picture scattered(int channels, int height, int width, uint64_t key);
+
+void blank(Picture &picture, Area area, float value);
+/// Of pictures, channels after channels: out = other + part (own - other) within the
+/// area; the rest of `out` stays.
+void mixPictures(const float *own, const float *other, float *out, int channels,
+                 int height, int width, float part, Area area);
 
 } // namespace halcyon::train
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <fcntl.h>
+#include <malloc.h>
 #include <numbers>
 #include <sys/stat.h>
 #include <time.h>
@@ -85,6 +86,12 @@ void makeFolder(const std::string &path) {
   if (mkdir(path.c_str(), 0777) != 0 &&
       (errno != EEXIST || stat(path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)))
     throw Failure("can't make the folder " + path + ": " + reason());
+}
+
+void keepFreedMemory() {
+  constexpr int picture = 32 << 20; // bytes: the most that glibc takes
+  mallopt(M_MMAP_THRESHOLD, picture);
+  mallopt(M_TRIM_THRESHOLD, 4 * picture);
 }
 
 double now() {

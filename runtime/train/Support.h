@@ -34,6 +34,10 @@ void writeWhole(const std::string &path, std::string_view text);
 
 void makeFolder(const std::string &path);
 
+/// Has the C library keep what is freed: pictures come and go, and new pages cost
+/// more than what is done to one.
+void keepFreedMemory();
+
 /// Seconds of a clock that only goes forward.
 double now();
 

@@ -104,6 +104,7 @@ static Arguments parse(int count, char **values, const std::string &folder) {
 }
 
 int main(int count, char **values) {
+  keepFreedMemory();
   const halcyon_trainer &trainer = halcyon_trainer_main;
   const char *slash = strrchr(values[0], '/'), *name = slash ? slash + 1 : values[0];
   Json plan = Json::parse(trainer.plan, nullptr, false);
