@@ -4,6 +4,7 @@
 
 get_target_property(runtime_sources halcyon_runtime SOURCES)
 get_target_property(cli_sources halcyon_cli SOURCES)
+get_target_property(vulkan_sources halcyon_vulkan SOURCES)
 list(TRANSFORM cli_sources REPLACE "cli/image.cpp" "cli/no_libraries.cpp")
 
 set(cross_libraries)
@@ -19,7 +20,7 @@ foreach(gnu aarch64-linux-gnu arm-linux-gnueabihf riscv64-linux-gnu)
   endif()
   set(folder ${CMAKE_ARCHIVE_OUTPUT_DIRECTORY}/${gnu})
   file(MAKE_DIRECTORY ${folder})
-  foreach(library runtime cli)
+  foreach(library runtime cli vulkan)
     set(objects)
     foreach(source ${${library}_sources})
       string(REPLACE / _ name ${source})
@@ -29,6 +30,7 @@ foreach(gnu aarch64-linux-gnu arm-linux-gnueabihf riscv64-linux-gnu)
           -Wall -Wextra -fno-exceptions -fno-rtti -fno-threadsafe-statics
           -fvisibility=hidden -fvisibility-inlines-hidden -ffunction-sections -U_GLIBCXX_ASSERTIONS
           -I${CMAKE_CURRENT_SOURCE_DIR}/include -I${CMAKE_CURRENT_SOURCE_DIR} -isystem ${HALIDE_INCLUDE}
+          -isystem ${vulkan_headers}
           -MD -MF ${object}.d -c ${CMAKE_CURRENT_SOURCE_DIR}/${source} -o ${object}
         DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${source} DEPFILE ${object}.d VERBATIM)
       list(APPEND objects ${object})

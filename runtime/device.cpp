@@ -16,6 +16,9 @@ using namespace halcyon;
 
 /// Extents are 32 bits: the arena and the weights are counted in these.
 static constexpr unsigned WideUnit = 8;
+/// Devices bind, and some allocate, no more than so much at once: larger weights are
+/// cut between tensors.
+static constexpr uint64_t MostWeights = uint64_t(96) << 20;
 
 static halcyon_status refused(halcyon_session &S, const char *What) {
   return fail(S.Error, HALCYON_DEVICE_FAILED, "%s: %s", What,
@@ -49,7 +52,10 @@ DeviceMemory::Block *DeviceMemory::blockOf(const halcyon_view &View) {
   case HALCYON_ARENA:
     return &Arena;
   case HALCYON_WEIGHTS:
-    return &Weights;
+    for (uint32_t I = NumWeights; I-- > 0;)
+      if (View.offset >= Weights[I].Start)
+        return &Weights[I];
+    return nullptr;
   case HALCYON_INPUT:
     return &Ports[View.index];
   case HALCYON_OUTPUT:
@@ -64,7 +70,7 @@ bool DeviceMemory::putView(halcyon_session &S, uint32_t Index) {
   Block *B = blockOf(View);
   if (S.OfImage[Index] || !B)
     return true;
-  uint64_t Bytes = View.offset;
+  uint64_t Bytes = View.offset - B->Start;
   if (View.space == HALCYON_ARENA)
     Bytes += uint64_t(S.Batch) * View.slot;
   if (Bytes % S.Program->alignment)
@@ -89,17 +95,69 @@ halcyon_status DeviceMemory::open(halcyon_session &S) {
     return fail(S.Error, HALCYON_NO_MEMORY, "out of memory");
   for (uint32_t I = 0; I != NumPorts; ++I)
     new (&Ports[I]) Block();
-  if (!P.weight_bytes)
+  return copyWeights(S);
+}
+
+/// Whether no tensor lies on both sides.
+static bool canCut(const halcyon_program &P, uint64_t At) {
+  for (uint32_t I = 0; I != P.num_views; ++I) {
+    const halcyon_view &View = P.views[I];
+    if (View.space != HALCYON_WEIGHTS || View.offset >= At)
+      continue;
+    int64_t Last = 0;
+    for (unsigned D = 0; D != View.rank; ++D)
+      Last += int64_t(View.dims[D].extent - 1) * View.dims[D].stride;
+    if (View.offset + uint64_t(Last + 1) * View.type_bits / 8 > At)
+      return false;
+  }
+  return true;
+}
+
+/// Where the block of weights that begins at `Start` ends: behind as many tensors
+/// as it may have, and at least one.
+static uint64_t endOfBlock(const halcyon_program &P, uint64_t Start) {
+  if (P.weight_bytes - Start <= MostWeights)
+    return P.weight_bytes;
+  uint64_t Most = Start, Least = P.weight_bytes;
+  for (uint32_t I = 0; I != P.num_views; ++I) {
+    const uint64_t At = P.views[I].offset;
+    if (P.views[I].space != HALCYON_WEIGHTS || At <= Start)
+      continue;
+    const bool Fits = At - Start <= MostWeights;
+    if ((Fits ? At > Most : At < Least) && canCut(P, At))
+      (Fits ? Most : Least) = At;
+  }
+  return Most == Start ? Least : Most;
+}
+
+halcyon_status DeviceMemory::copyWeights(halcyon_session &S) {
+  const halcyon_program &P = *S.Program;
+  uint32_t Count = 0;
+  for (uint64_t At = 0; At != P.weight_bytes; At = endOfBlock(P, At))
+    ++Count;
+  if (!Count)
     return HALCYON_OK;
-  if (!allocate(S, Weights, P.weight_bytes, WideUnit))
-    return refused(S, "the weights have no place on the device");
-  Weights.Buffer.host = const_cast<uint8_t *>(S.Weights);
-  Weights.Buffer.set_host_dirty();
-  int Code = Api->copy_to_device(S.UserContext, &Weights.Buffer, Api);
-  Weights.Buffer.host = nullptr;
-  Weights.Buffer.flags = 0;
-  return Code == 0 ? HALCYON_OK
-                   : refused(S, "the weights can't be copied to the device");
+  Weights = static_cast<Block *>(S.Memory.allocate(Count * sizeof(Block)));
+  if (!Weights)
+    return fail(S.Error, HALCYON_NO_MEMORY, "out of memory");
+  NumWeights = Count;
+  for (uint32_t I = 0; I != Count; ++I)
+    new (&Weights[I]) Block();
+  uint64_t At = 0;
+  for (uint32_t I = 0; I != Count; At += Weights[I++].Bytes) {
+    Block &B = Weights[I];
+    if (!allocate(S, B, endOfBlock(P, At) - At, WideUnit))
+      return refused(S, "the weights have no place on the device");
+    B.Start = At;
+    B.Buffer.host = const_cast<uint8_t *>(S.Weights) + At;
+    B.Buffer.set_host_dirty();
+    int Code = Api->copy_to_device(S.UserContext, &B.Buffer, Api);
+    B.Buffer.host = nullptr;
+    B.Buffer.flags = 0;
+    if (Code != 0)
+      return refused(S, "the weights can't be copied to the device");
+  }
+  return HALCYON_OK;
 }
 
 halcyon_status DeviceMemory::place(halcyon_session &S) {
@@ -157,9 +215,11 @@ void DeviceMemory::close(halcyon_session &S) {
   if (!Api)
     return;
   release(S, Arena);
-  release(S, Weights);
+  for (uint32_t I = 0; I != NumWeights; ++I)
+    release(S, Weights[I]);
   for (uint32_t I = 0; Ports && I != NumPorts; ++I)
     release(S, Ports[I]);
+  S.Memory.release(Weights, NumWeights * sizeof(Block));
   S.Memory.release(Ports, NumPorts * sizeof(Block));
   Api = nullptr;
 }

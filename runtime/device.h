@@ -34,6 +34,7 @@ private:
   struct Block {
     halide_buffer_t Buffer = {};
     halide_dimension_t Dim = {};
+    uint64_t Start = 0; ///< where in the weights it begins
     uint64_t Bytes = 0;
   };
 
@@ -41,11 +42,13 @@ private:
   void release(halcyon_session &S, Block &B);
   bool putView(halcyon_session &S, uint32_t View);
   Block *blockOf(const halcyon_view &View);
+  halcyon_status copyWeights(halcyon_session &S);
 
   const halide_device_interface_t *Api = nullptr;
-  Block Arena, Weights;
+  Block Arena;
+  Block *Weights = nullptr;
   Block *Ports = nullptr; ///< of all inputs, then of all outputs
-  uint32_t NumInputs = 0, NumPorts = 0;
+  uint32_t NumWeights = 0, NumInputs = 0, NumPorts = 0;
 };
 
 } // namespace halcyon

@@ -6,12 +6,13 @@
 packages=(
   python3.11 python3.11-venv ca-certificates ninja-build
   llvm-22-dev libmlir-22-dev mlir-22-tools llvm-22-tools clang-22 lld-22
-  gcc libstdc++-12-dev nlohmann-json3-dev libbenchmark-dev libc6-dev libjpeg62-turbo-dev libpng-dev libsqlite3-dev zlib1g-dev
+  gcc libstdc++-12-dev nlohmann-json3-dev libbenchmark-dev libc6-dev libjpeg62-turbo-dev libpng-dev libsqlite3-dev libvulkan-dev zlib1g-dev
   libc6-dev-arm64-cross libc6-dev-armhf-cross libc6-dev-riscv64-cross
   libstdc++-12-dev-arm64-cross libstdc++-12-dev-armhf-cross libstdc++-12-dev-riscv64-cross
 )
 # What the tests alone need: processors and devices that this machine lacks.
-test_packages=(pkg-config qemu-user pocl-opencl-icd ocl-icd-libopencl1 spirv-tools)
+test_packages=(pkg-config qemu-user pocl-opencl-icd ocl-icd-libopencl1 spirv-tools
+  libvulkan1 mesa-vulkan-drivers vulkan-validationlayers)
 # Sanitizers and the fuzzer's main program.
 slow_packages=(libclang-rt-22-dev)
 python=/usr/bin/python3.11

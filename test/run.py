@@ -32,6 +32,7 @@ WRAPPED = r"(kernels/.*|runtime/runtime|tune/tune)\.test$"  # tests that only ru
 CONVOLUTIONS = "direct,im2col,winograd2,winograd4"
 # On devices: kernels of every kind, and every algorithm of convolutions.
 DEVICE_LAYERS = "conv_same_(lower_)?k[35]|depthwise|linear|softmax|maxpool|upsample|chain|index_sum_of_sums"
+VULKAN_LAYERS = "conv_same_k3_|conv_depthwise_k3_s2|linear_(100|784|of)|conv_softmax|index_sum_of_sums"  # vulkan-all has the rest
 DEVICE_ALGORITHMS = "chosen,gpu_plain,gpu_direct,gpu_winograd2,gpu_winograd4"
 BF16_NETWORKS = "resnet18,densenet121,mobilenet_v2,unet"
 # Those whose convolutions are of every kind; the others are more of the same.
@@ -100,6 +101,7 @@ def suites(slow):
                                   "opencl"], minutes=15),
         Suite("opencl-gradients", [PYTHON, ROOT / "test" / "train" / "run_gradients.py", "--target", "opencl", "conv",
                                    "maxpool", "linear"], minutes=10),
+        Suite("vulkan", [*REFERENCE, "--quiet", "--filter", VULKAN_LAYERS, "--", "--target", "vulkan"], minutes=10),
         Suite("autoscheduled", [*REFERENCE, "--quiet", "--filter", "index_(two_sums|products_zero|sum_of_sums)",
                                 "--algorithm", "mullapudi2016,li2018"]),
         Suite("random", [*REFERENCE, "--random", "24"], minutes=20),
@@ -131,6 +133,10 @@ def suites(slow):
                   minutes=120),
             Suite("opencl-networks-all", [*REFERENCE, "--networks", FORCED_NETWORKS, "--batch", "3", "--", "--target",
                                           "opencl"], minutes=120),
+            Suite("vulkan-all", [*REFERENCE, "--quiet", "--algorithm", DEVICE_ALGORITHMS, "--", "--target", "vulkan"],
+                  minutes=120),
+            Suite("vulkan-networks", [*REFERENCE, "--networks", "lenet5,squeezenet,resnet18,mobilenet_v2", "--batch", "3",
+                                      "--", "--target", "vulkan"], minutes=60),
             Suite("opencl-gradients-all", [PYTHON, ROOT / "test" / "train" / "run_gradients.py", "--target", "opencl"],
                   minutes=60),
             Suite("opencl-training", [PYTHON, ROOT / "test" / "train" / "run_device.py", "opencl"], minutes=30),

@@ -2,6 +2,7 @@
 
 #include "compiler/codegen/DeviceRuntime.h"
 #include "compiler/codegen/Cache.h"
+#include "compiler/codegen/Link.h"
 
 #include "Halide.h"
 #include "llvm/ADT/StringRef.h"
@@ -30,6 +31,8 @@ std::string refuseDevice(const Target &target) {
 }
 
 std::string deviceRuntime(const Target &target, std::vector<ForkedJob> &jobs) {
+  if (!target.device->library.empty())
+    return runtimeLibrary(target.device->library, target);
   std::string name = baseTarget(target) + target.device->halide;
   std::string path = cachePath("runtime of " + name, "o");
   if (llvm::sys::fs::exists(path))

@@ -11,9 +11,10 @@ namespace halcyon {
 /// there is no device.
 std::string refuseDevice(const Target &target);
 
-/// Halide's runtime for the target's device, an object in the cache. Returns
-/// where it is, or will be when the job, which is added to `jobs` where it is not
-/// there yet, has run. Its functions are weak: those of our own runtime win.
+/// The runtime for the target's device: ours where there is one, or Halide's, an
+/// object in the cache. Returns where it is, or will be when the job, which is
+/// added to `jobs` where it is not there yet, has run. The functions of Halide's
+/// are weak: those of our own runtime win.
 std::string deviceRuntime(const Target &target, std::vector<ForkedJob> &jobs);
 
 } // namespace halcyon

@@ -116,8 +116,7 @@ static std::string findIn(const std::vector<std::string> &folders,
   return "";
 }
 
-/// A library of ours for programs of a target.
-static std::string runtimeLibrary(StringRef name, const Target &target) {
+std::string runtimeLibrary(StringRef name, const Target &target) {
   const Elf &elf = *elfOf(target);
   std::string file = (isNative(elf) ? "" : elf.gnu.str() + "/") + name.str();
   return installedFile("runtime/" + file,

@@ -50,6 +50,9 @@ std::string linkWasm(const std::vector<std::string> &objects,
                      const std::vector<std::string> &exported, bool shared,
                      const std::string &output);
 
+/// A library of ours for programs of a target.
+std::string runtimeLibrary(llvm::StringRef name, const Target &target);
+
 /// A file of an installation's lib/halcyon, beside this executable's folder, or
 /// where the build knew it.
 std::string installedFile(llvm::StringRef relative, llvm::StringRef built);

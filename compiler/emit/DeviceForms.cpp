@@ -102,7 +102,8 @@ private:
   for (Kind kind : {
            Kind{"opencl", "OpenCL kernels and a library that calls them",
                 "a C program on PoCL", true},
-           {"vulkan", "SPIR-V kernels", "", false},
+           {"vulkan", "SPIR-V kernels and a library that calls them",
+            "a C program on Mesa's lavapipe", true},
            {"cuda", "PTX kernels and a library that calls them", "", true},
            {"metal", "Metal kernels", "", false},
            {"webgpu", "WGSL kernels", "", false},

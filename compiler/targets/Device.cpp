@@ -11,6 +11,7 @@ namespace {
 struct DeviceKind {
   StringRef name, language, halide, interface;
   bool links;
+  StringRef library;
   int threads, sharedKib;
   int cores;            ///< multiprocessors
   double flopsPerCore;  ///< f32, a multiply-add as two
@@ -23,24 +24,24 @@ struct DeviceKind {
 
 /// CUDA's numbers are those of an H200 (132 multiprocessors at 1.98 GHz, 4.8
 /// TB/s), the others' of a middling card. The driver compiles a capability's
-/// code for every later one. Programs are linked where Halide's runtime looks for
-/// the driver when it starts.
+/// code for every later one. Programs are linked where a runtime looks for the
+/// driver when it starts.
 static const DeviceKind kinds[] = {
-    {"opencl", "cl", "-opencl", "halide_opencl_device_interface", true, 256, 32, 32, 256e9,
+    {"opencl", "cl", "-opencl", "halide_opencl_device_interface", true, "", 256, 32, 32, 256e9,
      400e9, 4 << 20},
-    {"vulkan", "spv", "-vk_int64-vk_v13-vulkan", "halide_vulkan_device_interface", false, 256,
-     32, 32, 256e9, 400e9, 4 << 20},
-    {"metal", "metal", "-metal", "halide_metal_device_interface", false, 256, 32, 32, 256e9,
+    {"vulkan", "spv", "-vk_int64-vk_v13-vulkan", "halide_vulkan_device_interface", true,
+     "libhalcyon_vulkan.a", 256, 32, 32, 256e9, 400e9, 4 << 20},
+    {"metal", "metal", "-metal", "halide_metal_device_interface", false, "", 256, 32, 32, 256e9,
      400e9, 4 << 20},
-    {"webgpu", "wgsl", "-webgpu", "halide_webgpu_device_interface", false, 256, 16, 32, 256e9,
+    {"webgpu", "wgsl", "-webgpu", "halide_webgpu_device_interface", false, "", 256, 16, 32, 256e9,
      400e9, 4 << 20},
-    {"d3d12", "hlsl", "-d3d12compute", "halide_d3d12compute_device_interface", false, 256, 32,
+    {"d3d12", "hlsl", "-d3d12compute", "halide_d3d12compute_device_interface", false, "", 256, 32,
      32, 256e9, 400e9, 4 << 20},
-    {"cuda", "ptx", CUDA(70), "halide_cuda_device_interface", true, 1024, 48, 132, 507e9,
+    {"cuda", "ptx", CUDA(70), "halide_cuda_device_interface", true, "", 1024, 48, 132, 507e9,
      4800e9, 50 << 20},
-    {"cuda-80", "ptx", CUDA(80), "halide_cuda_device_interface", true, 1024, 48, 132, 507e9,
+    {"cuda-80", "ptx", CUDA(80), "halide_cuda_device_interface", true, "", 1024, 48, 132, 507e9,
      4800e9, 50 << 20},
-    {"cuda-86", "ptx", CUDA(86), "halide_cuda_device_interface", true, 1024, 48, 132, 507e9,
+    {"cuda-86", "ptx", CUDA(86), "halide_cuda_device_interface", true, "", 1024, 48, 132, 507e9,
      4800e9, 50 << 20},
 };
 
@@ -71,7 +72,8 @@ bool addDevice(Target &target, StringRef name) {
     target.alignment = 512; // 32 threads that read 16 bytes each
     target.device = Device{kind.name.str(), kind.language.str(),
                            kind.halide.str(), kind.interface.str(), kind.links,
-                           kind.threads, int64_t(kind.sharedKib) << 10};
+                           kind.library.str(), kind.threads,
+                           int64_t(kind.sharedKib) << 10};
     return true;
   }
   return false;

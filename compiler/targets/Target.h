@@ -19,6 +19,7 @@ struct Device {
   std::string interface; ///< the function of Halide's runtime that gives its
                          ///< halide_device_interface_t
   bool links = true;     ///< programs for it can be made here, not kernels alone
+  std::string library;   ///< a runtime of ours for it, an archive; else Halide's
   int threads = 256;     ///< of a block, at most
   int64_t shared = 32 << 10; ///< bytes that the threads of a block share
 };
