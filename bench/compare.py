@@ -5,6 +5,7 @@
     compare.py --threads 1,2 --batch 1,8                   measures; results gather in build/bench/results.json
     compare.py --write docs/performance.md                 measures, then writes the tables of all results
     compare.py --networks none --write docs/performance.md writes them without measuring
+    compare.py --networks none --merge a.json,b.json       takes over what other runs have measured
 
 Every runtime has its process, pinned to the same cores; in each round one after another runs for
 a moment, so that what else the machine does meets all of them. A ratio is the median over the rounds
@@ -173,6 +174,17 @@ def keep(results, path, row):
     new.replace(path)
 
 
+def merge(results, path, others):
+    """Takes over what other files have; of two measurements of a kind the later file's."""
+    for other in others:
+        if not other.exists():
+            raise SystemExit(f"there is no {other} to merge")
+        found = load(other)
+        results["machine"] = results["machine"] or found["machine"]
+        for row in found["rows"]:
+            keep(results, path, row)
+
+
 def parse():
     def words(text):
         return [word for word in text.split(",") if word]
@@ -198,6 +210,8 @@ def parse():
     parser.add_argument("--python", type=pathlib.Path, default=build / "peers/bin/python", help="of the peers")
     parser.add_argument("--models", type=pathlib.Path, default=build / "bench/models", help="ONNX files, made if missing")
     parser.add_argument("--results", type=pathlib.Path, default=build / "bench/results.json")
+    parser.add_argument("--merge", type=lambda text: [pathlib.Path(word) for word in words(text)], default=[],
+                        metavar="FILES", help="results of other runs, on the same machine")
     parser.add_argument("--lock", type=words, default=[], metavar="FILES", help="held while timing, shared while loading")
     options = parser.parse_args()
     if options.networks == ["all"]:
@@ -224,6 +238,7 @@ def main():
     results = load(options.results)
     folder = options.results.parent
     folder.mkdir(parents=True, exist_ok=True)
+    merge(results, options.results, options.merge)
     if options.networks and not results["machine"]:
         with holding(options.lock):
             results["machine"] = machine.measure(options.limits, CORES)

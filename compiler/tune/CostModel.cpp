@@ -72,12 +72,13 @@ Features featuresOf(const Group &group, const Kernel &kernel,
   f["height"] = logOf(extents.height);
   f["blocks"] = logOf(extents.blocks);
   f["kernel_" + kernel.name().str()] = 1;
+  // Words without spaces, which lie between features as text.
   if (!layout.empty())
-    f["layout_" + layout.str()] = 1;
+    f["layout_" + llvm::join(llvm::split(layout, ' '), "")] = 1;
 
   // Parameters are named alike in all kernels: `tile` is what lies in registers
   // at a time, `task` what a thread takes at a time.
-  double tile = 1, waste = 1, tasks = 1;
+  double tile = 1, channels = 1, waste = 1, tasks = 1;
   bool tiled = false;
   for (NamedAttribute param : schedule.getParams()) {
     StringRef name = param.getName();
@@ -92,6 +93,8 @@ Features featuresOf(const Group &group, const Kernel &kernel,
     if (family == "tile") {
       tiled = true;
       tile *= value;
+      if (key == "co" || key == "o")
+        channels *= value;
       waste *= steps * value / extent;
       f[("rest_" + name).str()] = steps * value / extent;
     } else {
@@ -101,6 +104,9 @@ Features featuresOf(const Group &group, const Kernel &kernel,
   if (tiled) {
     f["tile"] = logOf(tile);
     f["registers"] = tile / target.registers;
+    // Multiply-adds to a load: a step of the sum reads a vector of weights for
+    // each of the channels and an input for each of the pixels.
+    f["reuse"] = logOf(tile / (channels + tile / channels));
     f["waste"] = logOf(waste);
   }
   f["tasks"] = logOf(tasks);

@@ -425,6 +425,18 @@ struct Pool {
   }
 };
 
+/// What a layout is called has spaces, which part features from each other.
+static void featuresKeepLayouts() {
+  Pool pool;
+  Group group(pool.group.getBody().front());
+  Features f = featuresOf(group, *findKernel("pool"), pool.chosen.schedule,
+                          "nchw -> nchw16c", pool.target);
+  Features read = parseFeatures(featuresText(f));
+  EXPECT(read.size() == f.size());
+  for (auto &[name, value] : f)
+    EXPECT(read.count(name) && std::abs(read[name] - value) < 1e-5);
+}
+
 static void faultsAreRecorded() {
   Pool pool;
   auto store = openStore("faults.db");
@@ -485,6 +497,7 @@ static const struct {
               {"cost-model-learns", costModelLearns},
               {"cost-model-limits", costModelKnowsItsLimits},
               {"features", featuresRoundTrip},
+              {"features-layouts", featuresKeepLayouts},
               {"faults", faultsAreRecorded}};
 
 int main(int argc, char **argv) {
