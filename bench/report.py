@@ -2,6 +2,7 @@
 
 import pathlib
 import statistics
+import textwrap
 
 import machine
 import network
@@ -129,9 +130,10 @@ def about(results):
     rates = [f"{name} {' and '.join(f'{value:.0f}' for value in by_count.values())} "
              f"{'GB/s' if name.startswith(('read', 'copy')) else 'GFLOP/s'}"
              for name, by_count in found["rates"].items()]
-    return [f"Measured {' to '.join(dict.fromkeys([days[0], days[-1]]))} on {found['cores']} cores of {found['cpu']}, "
+    text = (f"Measured {' to '.join(dict.fromkeys([days[0], days[-1]]))} on {found['cores']} cores of {found['cpu']}, "
             f"a machine that others share. Its limits, on one core and on all: {', '.join(rates)}. "
-            f"Peers: {', '.join(f'{PEERS[name].title} {version}' for name, version in versions.items())}.", ""]
+            f"Peers: {', '.join(f'{PEERS[name].title} {version}' for name, version in versions.items())}.")
+    return [textwrap.fill(text, 100), ""]
 
 
 def document(results):
