@@ -41,7 +41,7 @@ public:
   }
 
   double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.02);
+    return groupSeconds(group, target, 0.02);
   }
 
 protected:

@@ -8,6 +8,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/kernels/Algorithm.h"
+#include "compiler/kernels/Cost.h"
 #include "dialects/cnn/Support.h"
 
 using namespace mlir;
@@ -43,7 +44,7 @@ public:
   // Zen 5, two threads: 512 to 512 channels of 3x3 in 0.3 ms, 256 in 0.04,
   // 2048 to 512 of 1x1 in 0.4.
   double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, 0, groupBytes(group), 1);
+    return groupSeconds(group, target, 1);
   }
 
   void build(KernelBuilder &b) const override {

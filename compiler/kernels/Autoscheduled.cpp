@@ -69,7 +69,7 @@ public:
   // More than those of `indexed` and `gpu_plain`, so that it is never taken
   // unmeasured.
   double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.02) +
+    return groupSeconds(group, target, 0.02) +
            10 * target.callSeconds;
   }
 

@@ -157,7 +157,7 @@ public:
   }
 
   double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.7);
+    return groupSeconds(group, target, 0.7);
   }
 
   void build(KernelBuilder &b) const override;

@@ -141,11 +141,12 @@ public:
                                             tiling.inBlocks / tiling.slab(target));
     double transforms = vectors * tiling.products() * 8 * target.lanes;
     double sums = 8.0 * tiling.products() * tiling.outBlocks * tiling.inBlocks *
-                  target.lanes * target.lanes / tiling.images();
+                  target.lanes * target.lanes /
+                  std::min(tiling.images(), usualBatch(group));
     return (flops / (0.75 * target.flops) + transforms / (0.5 * target.flops) +
             sums / target.l2Bandwidth) /
                target.cores +
-           target.callSeconds;
+           target.callSeconds / usualBatch(group);
   }
 
   void build(KernelBuilder &b) const override;

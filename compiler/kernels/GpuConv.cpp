@@ -7,6 +7,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/kernels/ConvCommon.h"
+#include "compiler/kernels/Cost.h"
 #include "compiler/kernels/GpuTile.h"
 #include "dialects/cnn/Support.h"
 
@@ -78,8 +79,7 @@ public:
   double cost(const Group &group, const Target &target) const override {
     ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
     GpuTile tile = chooseTile(s, target);
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group),
-                           tile.efficiency(target, s.o, s.ow, s.oh));
+    return groupSeconds(group, target, tile.efficiency(target, s.o, s.ow, s.oh));
   }
 
   void build(KernelBuilder &b) const override;

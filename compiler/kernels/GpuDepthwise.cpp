@@ -1,6 +1,7 @@
 //===- GpuDepthwise.cpp - Every channel with its own filter, on a device --===//
 
 #include "compiler/kernels/ConvCommon.h"
+#include "compiler/kernels/Cost.h"
 #include "compiler/kernels/GpuLoops.h"
 #include "dialects/cnn/Support.h"
 
@@ -56,7 +57,7 @@ public:
   // Bound by memory: every value of the input is read once for each tap that
   // the caches do not catch.
   double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.2);
+    return groupSeconds(group, target, 0.2);
   }
 
   void build(KernelBuilder &b) const override {

@@ -7,6 +7,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "compiler/kernels/Cost.h"
 #include "compiler/kernels/GpuLoops.h"
 #include "compiler/kernels/IndexedReader.h"
 #include "compiler/kernels/IndexedStages.h"
@@ -63,8 +64,7 @@ public:
     cnn::IndexAnalysis facts(op);
     bool heavy = false;
     op.walk([&](cnn::ReduceOp reduce) { heavy |= isHeavy(facts, reduce); });
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group),
-                           heavy ? 0.1 : 0.03);
+    return groupSeconds(group, target, heavy ? 0.1 : 0.03);
   }
 
   void build(KernelBuilder &b) const override;

@@ -36,7 +36,7 @@ public:
 
   // A thread reads what it needs from memory, again for each element.
   double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.02);
+    return groupSeconds(group, target, 0.02);
   }
 
   void build(KernelBuilder &b) const override {

@@ -8,6 +8,7 @@
 //===----------------------------------------------------------------------===//
 
 #include "compiler/kernels/Algorithm.h"
+#include "compiler/kernels/Cost.h"
 #include "compiler/kernels/IndexedReader.h"
 #include "compiler/kernels/IndexedStages.h"
 #include "compiler/kernels/Loops.h"
@@ -61,8 +62,7 @@ public:
   // Tiles reach a quarter to three quarters of the peak, loops that read all that
   // they add a tenth at best (Zen 5).
   double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group),
-                           hasTiles(group) ? 0.3 : 0.1);
+    return groupSeconds(group, target, hasTiles(group) ? 0.3 : 0.1);
   }
 
   void build(KernelBuilder &b) const override;

@@ -63,7 +63,7 @@ public:
   }
 
   double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.4);
+    return groupSeconds(group, target, 0.4);
   }
 
   void build(KernelBuilder &b) const override;

@@ -43,7 +43,7 @@ public:
   }
 
   double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.6);
+    return groupSeconds(group, target, 0.6);
   }
 
   void build(KernelBuilder &b) const override {

@@ -4,6 +4,7 @@
 #define HALCYON_COMPILER_KERNELS_LOOPS_H
 
 #include "compiler/kernels/Builder.h"
+#include "compiler/kernels/Cost.h"
 
 namespace halcyon {
 
@@ -85,8 +86,7 @@ public:
   }
 
   double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group),
-                           efficiency);
+    return groupSeconds(group, target, efficiency);
   }
 
 private:

@@ -34,7 +34,7 @@ public:
   }
 
   double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.2);
+    return groupSeconds(group, target, 0.2);
   }
 
   bool mayOverwrite(const Group &group, unsigned input,

@@ -7,6 +7,7 @@
 
 #include "compiler/kernels/Algorithm.h"
 #include "compiler/kernels/ConvCommon.h"
+#include "compiler/kernels/Cost.h"
 #include "compiler/kernels/GpuLoops.h"
 #include "dialects/cnn/Support.h"
 #include "dialects/cnn/Winograd.h"
@@ -36,7 +37,7 @@ public:
   }
 
   double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, 0, groupBytes(group), 1);
+    return groupSeconds(group, target, 1);
   }
 
   void build(KernelBuilder &b) const override {

@@ -30,7 +30,7 @@ public:
 
   // An element a cycle, as a loop without tiles gives it.
   double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.02);
+    return groupSeconds(group, target, 0.02);
   }
 
   bool mayOverwrite(const Group &group, unsigned, cnn::ScheduleAttr) const override {

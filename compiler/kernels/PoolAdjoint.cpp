@@ -47,7 +47,7 @@ public:
   }
 
   double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.1);
+    return groupSeconds(group, target, 0.1);
   }
 
   void build(KernelBuilder &b) const override {

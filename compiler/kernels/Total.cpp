@@ -46,7 +46,7 @@ public:
 
   // Zen 5, two threads: 512 to 512 channels of 3x3 as fast as memory gives them.
   double cost(const Group &group, const Target &target) const override {
-    return rooflineSeconds(target, groupFlops(group), groupBytes(group), 0.2);
+    return groupSeconds(group, target, 0.2);
   }
 
   void build(KernelBuilder &b) const override {

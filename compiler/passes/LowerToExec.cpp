@@ -1,9 +1,10 @@
 //===- LowerToExec.cpp - Models become kernel calls -----------------------===//
 
-#include "compiler/kernels/Kernel.h"
+#include "compiler/kernels/Cost.h"
 #include "compiler/passes/AssignLayout.h"
 #include "compiler/passes/Passes.h"
 #include "dialects/cnn/Support.h"
+#include "dialects/cnn/Train.h"
 #include "dialects/exec/Exec.h"
 
 #include "mlir/IR/IRMapping.h"
@@ -263,10 +264,13 @@ void ProgramWriter::writeCall(cnn::FusedOp fused) {
     inputs.push_back(view(input, fused.getLoc()));
   for (Value result : fused.getResults())
     outputs.push_back(view(result, fused.getLoc()));
-  exec::CallOp::create(builder, fused.getLoc(), kernel, inputs, outputs,
-                       llvm::APFloat(groupFlops(group)),
-                       llvm::APFloat(groupBytes(group)),
-                       fused.getReasonAttr());
+  auto call = exec::CallOp::create(
+      builder, fused.getLoc(), kernel, inputs, outputs, llvm::APFloat(groupFlops(group)),
+      llvm::APFloat(groupBytes(group)), fused.getReasonAttr());
+  if (model->hasAttr(cnn::kTrainAttr)) {
+    const Kernel *algorithm = findKernel(fused.getSchedule()->getAlgorithm());
+    call->setAttr(kSecondsAttr, builder.getF64FloatAttr(algorithm->cost(group, target)));
+  }
 }
 
 /// The function that turns a picture into one image of an input.

@@ -5,7 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "compiler/kernels/Kernel.h"
+#include "compiler/kernels/Cost.h"
 #include "compiler/passes/Passes.h"
 #include "compiler/passes/PlanMemory.h"
 
@@ -22,9 +22,6 @@ namespace halcyon {
 #include "compiler/passes/Passes.h.inc"
 
 namespace {
-
-/// What a core computes and moves in a second, about: only the relation counts.
-constexpr double flopsPerSecond = 1e11, bytesPerSecond = 1e10;
 
 struct Call {
   exec::CallOp op;
@@ -86,8 +83,8 @@ Line::Line(exec::FunctionOp function, exec::ProgramOp program, int64_t batch) {
   for (auto op : function.getBody().front().getOps<exec::CallOp>()) {
     Call call;
     call.op = op;
-    call.seconds = double(batch) * (op.getFlops().convertToDouble() / flopsPerSecond +
-                                    op.getBytes().convertToDouble() / bytesPerSecond);
+    if (auto seconds = op->getAttrOfType<FloatAttr>(kSecondsAttr))
+      call.seconds = double(batch) * seconds.getValueAsDouble();
     auto kernel = SymbolTable::lookupNearestSymbolFrom<exec::KernelOp>(
         op, op.getKernelAttr());
     Group group(kernel.getBody().front());

@@ -181,8 +181,15 @@ bool Driver::parse() {
   if (!module || !train)
     return static_cast<bool>(module);
   for (auto model : module->getOps<cnn::ModelOp>())
-    if (mlir::Attribute how = model->getAttr(cnn::kTrainAttr))
+    if (auto how = model->getAttrOfType<mlir::DictionaryAttr>(cnn::kTrainAttr)) {
       plan = std::move(*planOf(how).getAsObject());
+      if (batch <= 0)
+        continue;
+      // Costs go by the batch that there will be.
+      mlir::NamedAttrList items(how);
+      items.set("batch", mlir::Builder(&context).getI64IntegerAttr(batch));
+      model->setAttr(cnn::kTrainAttr, items.getDictionary(&context));
+    }
   if (memory && plan.get("turns"))
     return fail("--memory is for a training of one model, and " + options.model +
                 " trains several in turn");
