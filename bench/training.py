@@ -85,6 +85,8 @@ def measure(name, precision, options):
     with tempfile.TemporaryDirectory() as folder:
         ours = Halcyon(options, name, precision, pathlib.Path(folder))
         theirs = [Torch(options, name, form) for form in forms]
+        if options.wait:
+            input(f"{name}, {precision}: ready ")
         times, peaks = {"halcyon": []}, {}
         for _ in range(options.rounds):
             for key, worker in [("halcyon", ours), *((torch.form, torch) for torch in theirs)]:
@@ -105,13 +107,14 @@ def main():
     build = ROOT / "build"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", type=lambda text: text.split(","), default=list(SHAPES))
-    parser.add_argument("--forms", type=lambda text: text.split(","), default=["eager", "eager-channels_last"],
+    parser.add_argument("--forms", type=lambda text: text.split(","), default=["eager", "eager-channels_last", "compile", "compile-channels_last"],
                         help="of torch: eager or compile, -channels_last behind it")
     parser.add_argument("--precisions", type=lambda text: text.split(","), default=["f32"],
                         help="f32 or bf16, of either side: of torch under autocast")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.3, help="of torch in each round")
+    parser.add_argument("--wait", action="store_true", help="for Enter before each network is timed, all being prepared")
     parser.add_argument("--write", type=pathlib.Path, metavar="FILE", help="replace the table between the file's marks")
     parser.add_argument("--halcyon", type=pathlib.Path, default=build / "bin/halcyon")
     parser.add_argument("--python", type=pathlib.Path, default=build / "peers/bin/python", help="torch's")

@@ -16,15 +16,18 @@ using llvm::Twine;
 static constexpr int64_t maxBatch = 1 << 20, maxEpochs = 1000000;
 
 void TrainElaborator::run() {
-  for (const Stmt *statement : training.body) {
-    if (e.aborted)
-      return;
-    auto *clause = llvm::dyn_cast<ClauseStmt>(statement);
-    if (clause)
-      execute(*clause);
-    else if (e.countStep(statement->range))
-      e.execute(*statement);
-  }
+  // Any line may name an input, wherever that is declared.
+  for (bool inputs : {true, false})
+    for (const Stmt *statement : training.body) {
+      if (e.aborted)
+        return;
+      if (llvm::isa<InputStmt>(statement) != inputs)
+        continue;
+      if (auto *clause = llvm::dyn_cast<ClauseStmt>(statement))
+        execute(*clause);
+      else if (e.countStep(statement->range))
+        e.execute(*statement);
+    }
   findWeights();
   // What is said of a part counts more than what is said of all.
   for (bool ofParts : {true, false})

@@ -15,7 +15,7 @@ using namespace halcyon;
 static void printCommands(raw_ostream &os) {
   os << "Halcyon: a compiler for convolutional networks\n\n";
   for (Subcommand *command : Subcommand::all())
-    os << "  halcyon " << left_justify(command->command.getName(), 10)
+    os << "  halcyon " << left_justify(command->command.getName(), 11)
        << command->command.getDescription() << "\n";
   os << "\n`halcyon COMMAND --help` says more.\n";
 }

@@ -41,6 +41,8 @@ private:
   void weights();
   void table();
   void pictures(StringRef key, StringRef title);
+  void masks(const json::Object &one);
+  void boxes(const json::Object &one);
   void chart(StringRef title, std::vector<Curve> curves, bool logarithmic = false);
   std::vector<double> over(StringRef key) const;
 
@@ -319,6 +321,8 @@ void Report::table() {
   for (auto &[key, value] : epochs.back())
     if (StringRef(key).starts_with("table ") && !rows)
       rows = value.getAsArray();
+  if (!rows)
+    rows = shown.getArray("confusion");
   if (!rows || rows->size() > 60)
     return;
   os << "<h2>Confusion</h2><p>Rows are what is right, columns what the model said.</p>"
@@ -343,22 +347,96 @@ void Report::table() {
   os << "</table>\n";
 }
 
+static std::string imageOf(const json::Object &one, StringRef key) {
+  auto png = one.getString(key);
+  return png ? ("<img src=\"data:image/png;base64," + *png + "\">").str() : "";
+}
+
+/// The picture, the mask that is right, and the model's.
+void Report::masks(const json::Object &one) {
+  os << imageOf(one, "png") << imageOf(one, "wanted") << imageOf(one, "given")
+     << "<p class=\"key\"><b>IoU " << shortNumber(one.getNumber("iou").value_or(0))
+     << "</b>: the picture, what is right, what the model says";
+}
+
+void Report::boxes(const json::Object &one) {
+  double width = 1, height = 1;
+  if (const json::Array *size = one.getArray("size"); size && size->size() == 2) {
+    width = std::max(1.0, (*size)[0].getAsNumber().value_or(1));
+    height = std::max(1.0, (*size)[1].getAsNumber().value_or(1));
+  }
+  double line = std::max(width, height) / 150;
+  os << formatv("<svg class=\"boxes\" viewBox=\"0 0 {0} {1}\">", shortNumber(width),
+                shortNumber(height));
+  if (auto png = one.getString("png"))
+    os << formatv("<image width=\"{0}\" height=\"{1}\" "
+                  "href=\"data:image/png;base64,{2}\"/>",
+                  shortNumber(width), shortNumber(height), *png);
+  const json::Array *list = one.getArray("boxes");
+  for (const json::Value &value : list ? *list : json::Array()) {
+    const json::Object *box = value.getAsObject();
+    const json::Array *at = box ? box->getArray("at") : nullptr;
+    if (!at || at->size() != 4)
+      continue;
+    auto edge = [&](size_t i) { return (*at)[i].getAsNumber().value_or(0); };
+    StringRef how = box->getString("how").value_or("");
+    os << formatv("<rect class=\"{0}\" x=\"{1:f1}\" y=\"{2:f1}\" width=\"{3:f1}\" "
+                  "height=\"{4:f1}\" stroke-width=\"{5:f2}\"/>",
+                  escaped(how), edge(0), edge(1), std::max(0.0, edge(2) - edge(0)),
+                  std::max(0.0, edge(3) - edge(1)), line);
+    // A wanted box that was found bears the name already.
+    if (how == "wanted")
+      continue;
+    os << formatv("<text class=\"{0}\" x=\"{1:f1}\" y=\"{2:f1}\" "
+                  "style=\"font-size:{3:f1}px\">{4}",
+                  escaped(how), edge(0) + line, edge(1) + 8 * line, 8 * line,
+                  escaped(box->getString("what").value_or("")));
+    if (auto score = box->getNumber("score"))
+      os << formatv(" {0:f2}", *score);
+    os << "</text>";
+  }
+  os << formatv("</svg><p class=\"key\"><b>{0} of {1} found, {2} wrong</b>",
+                shortNumber(one.getNumber("right").value_or(0)),
+                shortNumber(one.getNumber("objects").value_or(0)),
+                shortNumber(one.getNumber("wrong").value_or(0)));
+}
+
 void Report::pictures(StringRef key, StringRef title) {
   const json::Array *list = shown.getArray(key);
   if (!list || list->empty())
     return;
-  os << "<h2>" << title << "</h2><div class=\"grid\">";
+  os << "<h2>" << title << "</h2>";
+  const json::Object *first = list->front().getAsObject();
+  if (first && first->get("boxes"))
+    os << "<p>Dashed is what is there, in orange where it was not found; green was found, "
+          "red is found where no such thing is. What is found counts from the score on "
+          "that serves all pictures best.</p>";
+  if (const json::Array *legend = shown.getArray("legend")) {
+    os << "<p class=\"key\">";
+    for (const json::Value &value : *legend)
+      if (const json::Array *pair = value.getAsArray(); pair && pair->size() == 2)
+        os << "<i style=\"background:" << escaped((*pair)[1].getAsString().value_or(""))
+           << "\"></i> " << escaped((*pair)[0].getAsString().value_or("")) << " ";
+    os << "</p>";
+  }
+  os << "<div class=\"grid\">";
   for (const json::Value &value : *list) {
     const json::Object *one = value.getAsObject();
     if (!one)
       continue;
-    os << "<figure class=\"small\">";
-    if (auto png = one->getString("png"))
-      os << "<img src=\"data:image/png;base64," << *png << "\">";
-    os << "<p class=\"key\"><b>" << escaped(one->getString("label").value_or(""))
-       << "</b>, the model says " << escaped(one->getString("guess").value_or(""))
-       << "<br>loss " << shortNumber(one->getNumber("loss").value_or(0)) << "<br>"
-       << escaped(sys::path::filename(one->getString("name").value_or(""))) << "</p></figure>";
+    bool hasMasks = one->get("wanted"), hasBoxes = one->get("boxes");
+    os << "<figure class=\"" << (hasMasks ? "three" : hasBoxes ? "middle" : "small") << "\">";
+    if (hasMasks)
+      masks(*one);
+    else if (hasBoxes)
+      boxes(*one);
+    else
+      os << imageOf(*one, "png") << "<p class=\"key\"><b>"
+         << escaped(one->getString("label").value_or("")) << "</b>, the model says "
+         << escaped(one->getString("guess").value_or("")) << "<br>loss "
+         << shortNumber(one->getNumber("loss").value_or(0));
+    os << "<br>" << escaped(sys::path::filename(one->getString("name").value_or("")))
+       << "</p></figure>";
   }
   os << "</div>\n";
 }
@@ -369,7 +447,15 @@ std::string Report::write() {
         "body{font:15px/1.45 system-ui,sans-serif;max-width:1120px;margin:2em auto;"
         "padding:0 1em;color:#222}svg text{font:11px system-ui,sans-serif;fill:#555}"
         "figure{display:inline-block;width:520px;margin:0 16px 16px 0;"
-        "vertical-align:top}figure.small{width:160px}figcaption{font-weight:600}"
+        "vertical-align:top}figure.small{width:160px}figure.middle{width:240px}"
+        "figure.three{width:348px}figure.three img{margin-right:4px}"
+        "figcaption{font-weight:600}svg.boxes{width:240px;background:#eee;"
+        "image-rendering:pixelated}svg.boxes rect{fill:none}"
+        "svg.boxes text{font-weight:600}rect.right{stroke:#2fbf5b}"
+        "rect.wrong{stroke:#f0384a}svg text.wrong{fill:#f0384a}rect.wanted,rect.missed"
+        "{stroke-dasharray:4 2;stroke:#fff}rect.missed{stroke:#ffa51f}"
+        "svg text.missed{fill:#ffa51f}svg "
+        "i{display:inline-block;width:1em;height:1em;vertical-align:-.15em}"
         "img{width:112px;height:112px;object-fit:contain;image-rendering:pixelated;"
         "background:#eee}.key{margin:2px 0;font-size:12px;color:#444;"
         "word-break:break-word}td,th{padding:2px 8px;text-align:right}"

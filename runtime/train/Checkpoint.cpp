@@ -49,7 +49,10 @@ void Trainer::saveState() {
                {"anyKept", place.anyKept},   {"waited", place.waited},
                {"averaged", place.averaged}, {"seconds", place.seconds + now() - started},
                {"seed", options.seed},       {"images", batchSize},
-               {"epochs", epochs},           {"rate", rate->state()}};
+               {"epochs", epochs},           {"rate", rate->state()},
+               {"sums", {soFar.loss, soFar.images, soFar.turns, soFar.squares}}};
+  for (auto &metric : metrics)
+    note["metrics"].push_back(metric->state());
   writeSafetensors(file("state.safetensors"), tensors, {{"training", note.dump()}});
   lastSaved = now();
 }
@@ -58,7 +61,7 @@ void Trainer::loadState() {
   std::string path = file("state.safetensors");
   TensorFile state = readSafetensors(path);
   Json note = Json::parse(state.notes["training"], nullptr, false);
-  if (!note.is_object())
+  if (!note.is_object() || !note.contains("sums"))
     throw Failure(path + ": it is no training's state");
   auto take = [&](Tensors &into, const std::string &prefix) {
     for (auto &[name, tensor] : into) {
@@ -84,6 +87,13 @@ void Trainer::loadState() {
   place.averaged = note.at("averaged");
   place.seconds = note.at("seconds");
   rate->restore(note.at("rate"));
+  // What the epoch came to before counts with what follows.
+  const Json &sums = note.at("sums");
+  soFar = {numberOf(sums.at(0)), numberOf(sums.at(1)), sums.at(2), {}};
+  for (auto &[name, sum] : sums.at(3).items())
+    soFar.squares[name] = numberOf(sum);
+  for (size_t i = 0; i < metrics.size(); ++i)
+    metrics[i]->restore(note.at("metrics").at(i));
   auto same = [&](const char *name, uint64_t ours) {
     if (note.at(name) != ours)
       throw Failure(path + ": that run had " + std::string(name) + " " +

@@ -15,25 +15,21 @@
 
 namespace halcyon::train {
 
-namespace {
-
-/// COCO looks at no more of a picture.
-constexpr size_t mostOfPicture = 100;
-
-struct Area {
-  double left, top, right, bottom;
-};
-
-double overlap(const Area &a, const Area &b) {
+double overlap(const Marked &a, const Marked &b) {
   double width = std::min(a.right, b.right) - std::max(a.left, b.left),
          height = std::min(a.bottom, b.bottom) - std::max(a.top, b.top);
   if (width <= 0 || height <= 0)
     return 0;
-  auto size = [](const Area &box) {
+  auto size = [](const Marked &box) {
     return (box.right - box.left) * (box.bottom - box.top);
   };
   return width * height / (size(a) + size(b) - width * height);
 }
+
+namespace {
+
+/// COCO looks at no more of a picture.
+constexpr size_t mostOfPicture = 100;
 
 class Precision : public Metric {
 public:
@@ -83,11 +79,28 @@ public:
   }
   void clear() override { all.clear(); }
 
+  Json state() const override {
+    Json kinds = Json::array();
+    for (auto &[kind, judged] : all)
+      kinds.push_back({kind, judged.objects, judged.scores, judged.hits});
+    return kinds;
+  }
+  void restore(const Json &state) override {
+    all.clear();
+    for (const Json &one : state) {
+      Judged &judged = all[one.at(0)];
+      judged.objects = one.at(1);
+      for (const Json &score : one.at(2))
+        judged.scores.push_back(numberOf(score));
+      judged.hits = one.at(3);
+    }
+  }
+
 private:
   /// One class in one picture.
   struct Pictured {
-    std::vector<Area> right;
-    std::vector<std::pair<Area, double>> found; ///< the surest first
+    std::vector<Marked> right;
+    std::vector<std::pair<Marked, double>> found; ///< the surest first
   };
   /// One class in all pictures.
   struct Judged {
@@ -96,8 +109,8 @@ private:
     std::vector<std::vector<bool>> hits; ///< of each, by overlap
   };
 
-  static Area areaOf(const Tensor &boxes, size_t at) {
-    return {boxes.at(at), boxes.at(at + 1), boxes.at(at + 2), boxes.at(at + 3)};
+  static Marked areaOf(const Tensor &boxes, size_t at) {
+    return {boxes.at(at), boxes.at(at + 1), boxes.at(at + 2), boxes.at(at + 3), 0};
   }
 
   void judge(int64_t kind, const Pictured &pictured) {

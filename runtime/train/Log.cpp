@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <unistd.h>
 
 namespace halcyon::train {
@@ -40,9 +41,25 @@ static std::string numbers(const Standing &standing, const char *prefix) {
   return text;
 }
 
-Log::Log(const std::string &path, bool append, bool quiet)
+/// Cuts off what a killed run wrote behind its last state.
+static void cutBehind(const std::string &path, uint64_t step) {
+  std::ifstream lines(path);
+  std::streamoff kept = 0;
+  for (std::string line; std::getline(lines, line);) {
+    Json json = Json::parse(line, nullptr, false);
+    if (lines.eof() || json.is_discarded() || json.value("step", uint64_t(0)) > step)
+      break;
+    kept += std::streamoff(line.size()) + 1;
+  }
+  if (lines.is_open() && truncate(path.c_str(), kept) != 0)
+    throw Failure("can't write " + path + ": " + strerror(errno));
+}
+
+Log::Log(const std::string &path, uint64_t after, bool quiet)
     : path(path), quiet(quiet), terminal(isatty(STDERR_FILENO)) {
-  file = fopen(path.c_str(), append ? "ae" : "we");
+  if (after)
+    cutBehind(path, after);
+  file = fopen(path.c_str(), after ? "ae" : "we");
   if (!file)
     throw Failure("can't write " + path + ": " + strerror(errno));
 }

@@ -26,8 +26,9 @@ struct Standing {
 
 class Log {
 public:
-  /// Appends to a file that is there, as a run that goes on does.
-  Log(const std::string &path, bool append, bool quiet);
+  /// A run that goes on appends to what its file has up to the step that it goes on
+  /// from; 0: begins anew.
+  Log(const std::string &path, uint64_t after, bool quiet);
   ~Log();
 
   void entry(const Json &line);

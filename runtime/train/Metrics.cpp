@@ -53,6 +53,11 @@ public:
   }
   double result() const override { return total ? sum / total : 0; }
   void clear() override { sum = total = 0; }
+  Json state() const override { return {sum, total}; }
+  void restore(const Json &state) override {
+    sum = numberOf(state.at(0));
+    total = numberOf(state.at(1));
+  }
 
 private:
   double sum = 0, total = 0;
@@ -86,6 +91,11 @@ public:
   }
   double result() const override { return total ? double(hits) / double(total) : 0; }
   void clear() override { hits = total = 0; }
+  Json state() const override { return {hits, total}; }
+  void restore(const Json &state) override {
+    hits = state.at(0);
+    total = state.at(1);
+  }
 
 private:
   int64_t k;
@@ -132,6 +142,8 @@ public:
     return present ? sum / present : 0;
   }
   void clear() override { counts.clear(); }
+  Json state() const override { return counts; }
+  void restore(const Json &state) override { counts = state; }
   Json table() const override { return counts; }
 
 private:
@@ -198,6 +210,13 @@ public:
     return present ? sum / present : 0;
   }
   void clear() override { ranked.clear(); }
+  Json state() const override { return ranked; }
+  void restore(const Json &state) override {
+    ranked.assign(state.size(), {});
+    for (size_t c = 0; c < state.size(); ++c)
+      for (const Json &one : state[c])
+        ranked[c].push_back({numberOf(one.at(0)), one.at(1)});
+  }
 
 private:
   static double score(const Scores &scores, uint32_t n, size_t p, int64_t c) {

@@ -3,7 +3,10 @@
 #ifndef HALCYON_TRAIN_METRICS_H
 #define HALCYON_TRAIN_METRICS_H
 
+#include "Picture.h"
 #include "Tensor.h"
+
+#include <cmath>
 
 namespace halcyon::train {
 
@@ -20,6 +23,9 @@ public:
   }
   virtual double result() const = 0;
   virtual void clear() = 0;
+  /// What was counted so far, for a checkpoint within an epoch.
+  virtual Json state() const = 0;
+  virtual void restore(const Json &state) = 0;
   /// How many of each class (rows) were taken for which (columns), if counted.
   virtual Json table() const { return nullptr; }
 
@@ -28,8 +34,16 @@ public:
   bool larger = true;             ///< is better
 };
 
+/// What two boxes share, of all that they cover.
+double overlap(const Marked &a, const Marked &b);
+
 /// Mean average precision, by COCO's or VOC's rule (Detection.cpp).
 std::unique_ptr<Metric> makePrecision(const std::string &rule);
+
+/// A number of a state; JSON has none that are not finite.
+inline double numberOf(const Json &json) {
+  return json.is_number() ? json.get<double>() : NAN;
+}
 
 /// From an entry of the plan's `metrics`.
 std::unique_ptr<Metric> makeMetric(const Json &entry);

@@ -1,18 +1,17 @@
 //===- Review.cpp - What a report shows of weights and pictures -----------===//
 //
 // With each epoch the log gets the norms of weights and of their gradients, how far
-// they moved, their histograms and rows that did not move at all; at the end `pictures.json` gets
-// the worst mistakes of validation, and pictures of training whose label the
-// model is sure is another.
+// they moved, their histograms and rows that no gradient moved; at the end
+// `pictures.json` gets the worst mistakes of validation, and pictures of training of
+// which the model is sure that their labels, masks or boxes are others.
 //
 //===----------------------------------------------------------------------===//
 
+#include "Mistakes.h"
 #include "Trainer.h"
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
-#include <png.h>
 
 namespace halcyon::train {
 
@@ -35,19 +34,28 @@ Json Trainer::reviewWeights(const Sums &sums) {
     if (first)
       before = Tensor(tensor.element, tensor.shape);
     double squares = 0, moved = 0, least = INFINITY, most = -INFINITY;
-    size_t still = 0;
+    // Decay alone moves a row along itself: what is left counts.
+    std::vector<double> aside;
+    double asideOfAll = 0;
     for (size_t r = 0; r < rows; ++r) {
-      double movedRow = 0;
+      double movedRow = 0, along = 0, length = 0;
       for (size_t i = r * row; i < (r + 1) * row; ++i) {
         double value = tensor.at(i), way = value - before.at(i);
         squares += value * value;
         movedRow += way * way;
+        along += way * value;
+        length += value * value;
         least = std::min(least, value);
         most = std::max(most, value);
       }
       moved += movedRow;
-      still += movedRow == 0;
+      double left = movedRow - (length > 0 ? along * along / length : 0);
+      aside.push_back(left > 1e-10 * length ? left : 0);
+      asideOfAll += aside.back();
     }
+    size_t still = size_t(std::count_if(aside.begin(), aside.end(), [&](double left) {
+      return left <= 1e-4 * asideOfAll / double(rows);
+    }));
     std::vector<uint64_t> bins(histogramBins);
     for (size_t i = 0; i < count && most > least; ++i)
       ++bins[std::min(size_t((tensor.at(i) - least) / (most - least) * histogramBins),
@@ -71,109 +79,64 @@ Json Trainer::reviewWeights(const Sums &sums) {
 // Pictures
 //===----------------------------------------------------------------------===//
 
-static std::string base64(const std::vector<uint8_t> &bytes) {
-  static const char digits[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    uint32_t group = 0;
-    size_t count = std::min<size_t>(3, bytes.size() - i);
-    for (size_t k = 0; k < 3; ++k)
-      group = group << 8 | (k < count ? bytes[i + k] : 0);
-    for (size_t k = 0; k < 4; ++k)
-      text += k <= count ? digits[group >> (18 - 6 * k) & 63] : '=';
-  }
-  return text;
-}
-
-static std::string pngOf(const Raw &raw) {
-  png_image image = {};
-  image.version = PNG_IMAGE_VERSION;
-  image.width = png_uint_32(raw.width);
-  image.height = png_uint_32(raw.height);
-  image.format = raw.channels == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY;
-  png_alloc_size_t bytes = 0;
-  if (!png_image_write_to_memory(&image, nullptr, &bytes, 0, raw.bytes.data(), 0, nullptr))
-    return "";
-  std::vector<uint8_t> file(bytes);
-  if (!png_image_write_to_memory(&image, file.data(), &bytes, 0, raw.bytes.data(), 0,
-                                 nullptr))
-    return "";
-  file.resize(bytes);
-  return base64(file);
-}
-
-/// The images of a loader whose labels the model finds least likely.
-Json Trainer::worstOf(Loader &images) {
-  const Metric *classes = nullptr;
-  for (auto &metric : metrics)
-    if (!metric->right.empty() && !classes)
-      classes = metric.get();
-  if (!classes)
-    return Json::array();
-  struct Found {
-    double loss;
-    uint32_t index;
-    int64_t guess, label;
-  };
-  std::vector<Found> worst;
-  images.begin(0);
-  while (Batch *batch = images.next()) {
-    const Tensors &outputs = model.evaluate(*batch, averagedWeights());
-    auto lost = outputs.find("loss"), value = outputs.find(classes->value);
-    if (lost == outputs.end() || lost->second.size() < batch->images ||
-        value == outputs.end() || value->second.shape.size() != 2)
-      return Json::array();
-    const Tensor &loss = lost->second;
-    const Tensor &right = batch->inputs.at(classes->right);
-    for (uint32_t n = 0; n < batch->images; ++n) {
-      int64_t of = value->second.shape[1];
-      int64_t guess = predicted(value->second, n * size_t(of), of, 1);
-      if (guess != int64_t(right.at(n)))
-        worst.push_back({loss.at(n), batch->indices[n], guess, int64_t(right.at(n))});
-    }
-  }
-  std::sort(worst.begin(), worst.end(), [](const Found &a, const Found &b) {
-    return a.loss != b.loss ? a.loss > b.loss : a.index < b.index;
-  });
-  if (worst.size() > shownPictures)
-    worst.resize(shownPictures);
-  Json result = Json::array();
-  const Dataset &data = images.dataset();
-  auto nameOf = [&](int64_t which) {
-    return which >= 0 && size_t(which) < data.classes.size() ? data.classes[size_t(which)]
-                                                             : std::to_string(which);
-  };
-  for (const Found &one : worst) {
-    Raw raw = data.read(one.index);
-    Json entry = {{"name", data.name(one.index)}, {"loss", one.loss},
-                  {"label", nameOf(one.label)},   {"guess", nameOf(one.guess)}};
-    if (!raw.bytes.empty() && (raw.channels == 1 || raw.channels == 3))
-      entry["png"] = pngOf(raw);
-    result.push_back(std::move(entry));
-  }
-  return result;
-}
-
-void Trainer::reviewPictures() {
-  Json pictures = {{"classes", training->classes}};
-  if (validationLoader)
-    pictures["mistakes"] = worstOf(*validationLoader);
+/// The images that the model gets most wrong, whether that is its mistake or the
+/// label's. `chain`: the calls that make inputs of them; `about` gets what they share.
+Json Trainer::worstOf(const std::shared_ptr<Dataset> &data, const Json &chain,
+                      Json &about) {
   LoaderOptions how;
   how.batch = batchSize;
   how.threads = std::max(options.dataThreads, 1u);
   how.training = false;
   how.preparer = model.trainer.eval;
+  std::unique_ptr<Judge> judge;
+  auto each = [&](const std::shared_ptr<Dataset> &images, auto look) {
+    Loader batches(images, Pipeline::of(chain), model.inputs, how);
+    batches.begin(0);
+    while (Batch *batch = batches.next()) {
+      const Tensors &outputs = model.evaluate(*batch, averagedWeights());
+      if (!judge)
+        judge = makeJudge(metrics, outputs, *batch);
+      for (uint32_t n = 0; judge && n < batch->images; ++n)
+        look(Seen{outputs, *batch, n, *images});
+    }
+  };
+  each(data, [&](const Seen &seen) { judge->hear(seen); });
+  Json result = Json::array();
+  if (!judge)
+    return result;
+  judge->finish();
+  std::shared_ptr<Dataset> worst = subset(data, judge->worst(shownPictures));
+  each(worst, [&](const Seen &seen) {
+    Json entry = {{"name", worst->name(seen.index())}};
+    judge->show(seen, entry);
+    // As the file has it, or as the model sees it, where places in it count.
+    Raw raw = worst->read(seen.index());
+    bool whole = !raw.bytes.empty() && raw.mask.empty() && raw.boxes.empty();
+    if (!whole)
+      raw = pictureOf(seen, model.inputs, chain);
+    if (std::string png = pngOf(raw); !png.empty()) {
+      entry["png"] = png;
+      entry["size"] = {raw.width, raw.height};
+    }
+    result.push_back(std::move(entry));
+  });
+  judge->describe(*data, about);
+  return result;
+}
+
+void Trainer::reviewPictures() {
+  Json pictures = {{"classes", training->classes}};
   std::vector<uint32_t> some =
       permutation(training->size(), Random(options.seed, Random::Split, 1));
   some.resize(std::min(some.size(), reviewedImages));
   // Normalized as in training, but not augmented.
-  Pipeline plain;
+  Json plain = Json::array();
   for (const Json &call : plan.at("data"))
-    if (call.at("call") == "normalize")
-      plain.steps.push_back(makeAugmentation(call));
-  Loader again(subset(training, some), plain, model.inputs, how);
-  pictures["doubtful"] = worstOf(again);
+    if (plain.empty() || call.at("call") == "normalize")
+      plain.push_back(call);
+  pictures["doubtful"] = worstOf(subset(training, some), plain, pictures);
+  if (validation)
+    pictures["mistakes"] = worstOf(validation, plan.at("validate"), pictures);
   writeWhole(file("pictures.json"), pictures.dump() + "\n");
 }
 

@@ -235,17 +235,25 @@ const Tensors *Trainer::averagedWeights() const {
   return place.averaged ? &averages : nullptr;
 }
 
-void Trainer::takeStep(Batch &batch, Sums &sums) {
+/// What is wrong with the data costs no step.
+Batch *Trainer::nextBatch() {
+  try {
+    return loader->next();
+  } catch (const Failure &) {
+    saveState();
+    throw;
+  }
+}
+
+void Trainer::takeStep(Batch &batch) {
   currentRate = rate->at(place.step);
   setScalars();
   Json line = {{"step", place.step + 1}, {"rate", currentRate}};
-  double loss = line["loss"] = trainOn(batch, sums, &line);
+  double loss = line["loss"] = trainOn(batch, soFar, &line);
   if (!std::isfinite(loss))
-    throw Failure("epoch " + std::to_string(place.epoch + 1) + ", step " +
-                  std::to_string(place.step + 1) + ": the loss is " +
-                  (std::isnan(loss) ? "NaN" : "infinite") + " at a rate of " +
-                  std::to_string(currentRate) + "; the state before is in " +
-                  file("state.safetensors"));
+    throw Failure(std::string("the loss is ") + (std::isnan(loss) ? "NaN" : "infinite") +
+                  " at a rate of " + std::to_string(currentRate) +
+                  "; the state before is in " + file("state.safetensors"));
   ++place.step;
   ++place.batch;
   if (place.batch == loader->batches()) {
@@ -344,6 +352,7 @@ bool Trainer::endEpoch(const Sums &sums, double seconds) {
   }
   for (auto &metric : metrics)
     metric->clear();
+  soFar = {};
   saveState();
   return goesOn;
 }
@@ -356,7 +365,7 @@ bool Trainer::run() {
   makeFolder(options.folder);
   if (options.resume)
     loadState();
-  log = std::make_unique<Log>(file("log.jsonl"), options.resume, options.quiet);
+  log = std::make_unique<Log>(file("log.jsonl"), place.step, options.quiet);
   writeWhole(file("plan.json"), plan.dump(1) + "\n");
   size_t trained = 0;
   for (auto &[name, tensor] : model.weights)
@@ -370,24 +379,52 @@ bool Trainer::run() {
   started = lastSaved = now();
   if (!options.resume)
     saveState();
+  try {
+    trainEpochs();
+  } catch (const Failure &failure) {
+    throw Failure("epoch " + std::to_string(place.epoch + 1) + ", step " +
+                  std::to_string(place.step + 1) + ": " + failure.what());
+  }
+  saveWeights("last.safetensors");
+  if (options.profile)
+    model.printProfile();
+  if (interrupted) {
+    log->say("interrupted at step " + std::to_string(place.step) +
+             "; --resume goes on from there");
+    return false;
+  }
+  if (options.steps && place.step >= options.steps)
+    return true;
+  reviewPictures();
+  log->say("weights are in " + weightFiles("last.safetensors") +
+           (place.anyKept ? " and " + weightFiles("best.safetensors") : ""));
+  return true;
+}
+
+/// Until the last epoch, the last step that is asked for, or an interruption.
+void Trainer::trainEpochs() {
   const uint64_t perEpoch = loader->batches(), all = perEpoch * epochs;
-  uint64_t firstStep = place.step;
+  const uint64_t firstStep = place.step;
+  auto ends = [&] {
+    return interrupted || (options.steps && place.step >= options.steps);
+  };
   bool goesOn = place.epoch < epochs;
   while (goesOn) {
     uint64_t epoch = place.epoch;
-    Sums sums;
-    double begun = now();
+    double begun = now(), imagesBefore = soFar.images;
     loader->begin(epoch, place.batch);
-    while (Batch *batch = loader->next()) {
-      takeStep(*batch, sums);
+    while (Batch *batch = nextBatch()) {
+      takeStep(*batch);
       double elapsed = now() - begun;
-      speed = elapsed > 0 ? sums.images / elapsed : 0;
-      Standing shown = standing(sums);
+      speed = elapsed > 0 ? (soFar.images - imagesBefore) / elapsed : 0;
+      Standing shown = standing(soFar);
       shown.epoch = epoch + 1;
       shown.batch = place.batch ? place.batch : perEpoch;
       double each = (now() - started) / double(place.step - firstStep);
       shown.secondsLeft = each * double(all - place.step);
       log->progress(shown);
+      // The state behind an epoch's last step is saved when the epoch has been judged.
+      bool within = place.batch != 0;
       for (const Json &keep : plan.value("keep", Json::array())) {
         if (keep.at("call") != "every")
           continue;
@@ -398,33 +435,20 @@ bool Trainer::run() {
         if (std::floor(double(place.step) / every) >
             std::floor(double(place.step - 1) / every)) {
           saveWeights("step-" + std::to_string(place.step) + ".safetensors");
-          saveState();
+          if (within)
+            saveState();
         }
       }
       // The first step finds its memory cold.
       if (options.profile && place.step == firstStep + 1)
         model.startProfile();
-      bool enough = options.steps && place.step >= options.steps;
-      if (interrupted || enough) {
-        saveState();
-        saveWeights("last.safetensors");
-        if (interrupted)
-          log->say("interrupted at step " + std::to_string(place.step) +
-                   "; --resume goes on from there");
-        if (options.profile)
-          model.printProfile();
-        return !interrupted;
-      }
-      if (now() - lastSaved > secondsBetweenStates)
+      if (within && ends())
+        return saveState();
+      if (within && now() - lastSaved > secondsBetweenStates)
         saveState();
     }
-    goesOn = endEpoch(sums, now() - begun) && place.epoch < epochs;
+    goesOn = endEpoch(soFar, now() - begun) && place.epoch < epochs && !ends();
   }
-  saveWeights("last.safetensors");
-  reviewPictures();
-  log->say("weights are in " + weightFiles("last.safetensors") +
-           (place.anyKept ? " and " + weightFiles("best.safetensors") : ""));
-  return true;
 }
 
 } // namespace halcyon::train

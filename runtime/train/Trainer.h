@@ -58,7 +58,9 @@ private:
   std::shared_ptr<Dataset> openSource(const Json &chain, bool validation);
   void startWeights();
   void setScalars();
-  void takeStep(Batch &batch, Sums &sums);
+  Batch *nextBatch();
+  void takeStep(Batch &batch);
+  void trainEpochs();
   double trainOn(const Batch &batch, Sums &sums, Json *line = nullptr);
   double evaluateOn(const Batch &batch, Sums &sums);
   void addMetrics(const Tensors &outputs, const Batch &batch);
@@ -79,7 +81,7 @@ private:
   // For the report (Review.cpp).
   Json reviewWeights(const Sums &sums);
   void reviewPictures();
-  Json worstOf(Loader &images);
+  Json worstOf(const std::shared_ptr<Dataset> &data, const Json &chain, Json &about);
 
   TrainerOptions options;
   Json plan;
@@ -94,6 +96,7 @@ private:
   uint64_t epochs;
   std::vector<std::string> turnNames; ///< of models in turn
   Place place;
+  Sums soFar; ///< of this epoch
   double started = 0, lastSaved = 0, currentRate = 0, speed = 0;
 };
 

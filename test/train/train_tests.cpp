@@ -1,5 +1,6 @@
 //===- train_tests.cpp - Parts of the trainer, one by one -----------------===//
 
+#include "check.h"
 #include "train/Augment.h"
 #include "train/Initialize.h"
 #include "train/Loader.h"
@@ -8,19 +9,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 using namespace halcyon::train;
-
-static int failed = 0;
-
-#define CHECK(...)                                                             \
-  do {                                                                         \
-    if (!(__VA_ARGS__)) {                                                      \
-      printf("%s:%d: not true: %s\n", __FILE__, __LINE__, #__VA_ARGS__);       \
-      ++failed;                                                                \
-    }                                                                          \
-  } while (false)
 
 static bool near(double a, double b, double error = 1e-9) {
   return std::abs(a - b) <= error * std::max(1.0, std::abs(b));
@@ -452,7 +442,11 @@ int main() {
                {"scaling keeps slopes", scalingKeepsSlopes},
                {"turning by nothing gives the picture", turningBackGivesThePicture},
                {"values stay within their range", valuesStayWithinTheirRange},
-               {"normalization is per channel", normalizationIsPerChannel}};
+               {"normalization is per channel", normalizationIsPerChannel},
+               {"worst classes come first", worstClassesComeFirst},
+               {"worst masks come first", worstMasksComeFirst},
+               {"worst boxes come first", worstBoxesComeFirst},
+               {"pictures are as they were", picturesAreAsTheyWere}};
   int broken = 0;
   for (auto &test : tests) {
     failed = 0;
