@@ -10,6 +10,7 @@
 #include "compiler/kernels/Algorithm.h"
 #include "compiler/kernels/GpuLoops.h"
 #include "compiler/kernels/Loops.h"
+#include "dialects/cnn/IndexAnalysis.h"
 #include "dialects/cnn/Support.h"
 
 using namespace mlir;
@@ -122,16 +123,16 @@ private:
   }
 
   /// Of an operation that has an index in several coordinates of one read, as
-  /// reshaping has it: a sum over all places of the result, so that nothing has to
-  /// be solved for the index, which Halide does wrongly (its issue 7385). Indices
-  /// that are coordinates by themselves stay.
+  /// reshaping has it, or of one sum: a sum over all places of the result, so that
+  /// nothing has to be solved for the index, which Halide does wrongly (its issue
+  /// 7385). Indices that are coordinates by themselves stay.
   static Func overPlaces(cnn::IndexedOp op, const LogicalTensor &tensor) {
     Block &body = op.getBody().front();
     llvm::SmallPtrSet<void *, 4> mixed;
     bool several = false;
-    op.walk([&](cnn::ReadOp read) {
+    auto look = [&](auto coordinates) {
       llvm::SmallPtrSet<void *, 4> before;
-      for (Value coordinate : read.getAt()) {
+      for (Value coordinate : coordinates) {
         llvm::SmallPtrSet<void *, 4> own;
         bool plain = bool(dependsOn(coordinate, body, own));
         for (void *argument : own) {
@@ -140,7 +141,10 @@ private:
             mixed.insert(argument);
         }
       }
-    });
+    };
+    cnn::IndexAnalysis facts(op);
+    op.walk([&](cnn::ReadOp read) { look(read.getAt()); });
+    op.walk([&](cnn::ReduceOp reduce) { look(SmallVector<Value>(facts.keys(reduce))); });
     if (!several || tensor.func.has_update_definition())
       return tensor.func;
     std::vector<Var> args = tensor.func.args();
