@@ -13,8 +13,8 @@ packages=(
 # What the tests alone need: processors and devices that this machine lacks.
 test_packages=(pkg-config qemu-user pocl-opencl-icd ocl-icd-libopencl1 spirv-tools
   libvulkan1 mesa-vulkan-drivers vulkan-validationlayers)
-# Sanitizers and the fuzzer's main program.
-slow_packages=(libclang-rt-22-dev)
+# Sanitizers and the fuzzer's main program; what compiles HLSL.
+slow_packages=(libclang-rt-22-dev glslang-tools)
 python=/usr/bin/python3.11
 venv=$root/.venv
 build=$root/build
