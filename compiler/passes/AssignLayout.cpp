@@ -58,7 +58,7 @@ LayoutNode LayoutSolver::makeNode(Operation *op, LayoutPrices prices) {
         choice.inputs.push_back(isMap(input) ? layout : cnn::LayoutAttr());
       choice.outputs.push_back(isMap(concat) ? layout : cnn::LayoutAttr());
       bool free = isMap(concat) && concatIsFree(concat, layout, target);
-      add(choice, free ? 0 : conversionSeconds(concat.getResult()));
+      add(choice, free ? 0 : conversionSeconds(concat.getResult(), target));
       if (!isMap(concat))
         break;
     }
@@ -69,7 +69,7 @@ LayoutNode LayoutSolver::makeNode(Operation *op, LayoutPrices prices) {
       choice.inputs.push_back(layout);
       choice.outputs.push_back({});
       bool free = flattenIsFree(cnn::withLayout(flatten.getX().getType(), layout));
-      add(choice, free ? 0 : conversionSeconds(flatten.getX()));
+      add(choice, free ? 0 : conversionSeconds(flatten.getX(), target));
     }
   } else {
     // Inputs and outputs belong to the caller: dense, in the logical order.
@@ -84,7 +84,7 @@ LayoutNode LayoutSolver::makeNode(Operation *op, LayoutPrices prices) {
   return node;
 }
 
-double LayoutSolver::conversionSeconds(Value value) {
+double conversionSeconds(Value value, const Target &target) {
   double bytes = 2.0 * cnn::elementBytes(value.getType()) *
                  cnn::elementsPerImage(value.getType());
   return rooflineSeconds(target, 0, bytes, 1);
@@ -113,7 +113,7 @@ double LayoutSolver::costOf(const LayoutNode &node, size_t choice) {
       continue;
     cnn::LayoutAttr there = producer->second.chosen().outputs.front();
     if (there.getOrder() != mine.inputs[index].getOrder())
-      cost += conversionSeconds(operand);
+      cost += conversionSeconds(operand, target);
   }
   for (auto [index, result] : llvm::enumerate(node.op->getResults())) {
     if (!isMap(result))
@@ -130,7 +130,7 @@ double LayoutSolver::costOf(const LayoutNode &node, size_t choice) {
           !llvm::is_contained(wanted, there.getOrder()))
         wanted.push_back(there.getOrder());
     }
-    cost += wanted.size() * conversionSeconds(result);
+    cost += wanted.size() * conversionSeconds(result, target);
   }
   return cost;
 }

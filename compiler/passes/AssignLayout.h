@@ -33,7 +33,6 @@ public:
 
 private:
   LayoutNode makeNode(mlir::Operation *op, LayoutPrices prices);
-  double conversionSeconds(mlir::Value value);
   double costOf(const LayoutNode &node, size_t choice);
   void solve();
 
@@ -76,6 +75,9 @@ private:
   /// The layout assignment of each kernel, kept for packing.
   llvm::MapVector<mlir::Operation *, LayoutChoice> choices;
 };
+
+/// Seconds in which a feature map is written anew in another layout.
+double conversionSeconds(mlir::Value value, const Target &target);
 
 /// Whether all operands can be slices of the result's buffer.
 bool concatIsFree(cnn::ConcatOp concat, cnn::LayoutAttr layout,

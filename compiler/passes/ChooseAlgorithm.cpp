@@ -1,11 +1,12 @@
 //===- ChooseAlgorithm.cpp - A kernel for every fused group ---------------===//
 //
-// Asks every kernel whether it computes the group and what it costs, and takes
-// the cheapest. What ruled the others out is kept as the reason.
+// Asks every kernel whether it computes the group and what it costs, with the
+// conversions that it brings with it, and takes the cheapest. What ruled the others out is kept as the reason.
 //
 //===----------------------------------------------------------------------===//
 
 #include "compiler/kernels/Kernel.h"
+#include "compiler/passes/AssignLayout.h"
 #include "compiler/passes/Passes.h"
 
 #include "llvm/Support/FormatVariadic.h"
@@ -17,6 +18,54 @@ namespace halcyon {
 #include "compiler/passes/Passes.h.inc"
 
 namespace {
+
+/// The orders in which a value can be had without a conversion, as far as that
+/// is decided: nothing where it is not known yet.
+SmallVector<StringRef> ordersOf(Value value, const Target &target) {
+  Operation *producer = value.getDefiningOp();
+  if (isa_and_nonnull<cnn::InputOp>(producer))
+    return {"nchw"};
+  SmallVector<StringRef> orders;
+  auto fused = dyn_cast_or_null<cnn::FusedOp>(producer);
+  const Kernel *kernel =
+      fused && fused.getSchedule() ? findKernel(fused.getSchedule()->getAlgorithm())
+                                   : nullptr;
+  if (!kernel)
+    return orders;
+  unsigned number = cast<OpResult>(value).getResultNumber();
+  Group group(fused.getBody().front());
+  for (const LayoutChoice &choice : kernel->layouts(group, target))
+    if (number < choice.outputs.size() && choice.outputs[number])
+      orders.push_back(choice.outputs[number].getOrder());
+  return orders;
+}
+
+/// Seconds of the conversions that a kernel brings with it: of what it reads from
+/// groups before it, and of what the caller gets.
+double conversionsOf(cnn::FusedOp fused, const Group &group,
+                     const Kernel *kernel, const Target &target) {
+  const auto choices = kernel->layouts(group, target);
+  if (choices.empty())
+    return 0;
+  double seconds = 0;
+  for (auto [index, operand] : llvm::enumerate(fused->getOperands())) {
+    auto orders = ordersOf(operand, target);
+    if (!orders.empty() &&
+        llvm::none_of(choices, [&](const LayoutChoice &choice) {
+          cnn::LayoutAttr mine = choice.inputs[index];
+          return !mine || llvm::is_contained(orders, mine.getOrder());
+        }))
+      seconds += conversionSeconds(operand, target);
+  }
+  for (auto [index, result] : llvm::enumerate(fused->getResults()))
+    if (llvm::any_of(result.getUsers(), llvm::IsaPred<cnn::OutputOp>) &&
+        llvm::none_of(choices, [&](const LayoutChoice &choice) {
+          cnn::LayoutAttr mine = choice.outputs[index];
+          return !mine || mine.getOrder() == "nchw";
+        }))
+      seconds += conversionSeconds(result, target);
+  return seconds;
+}
 
 struct ChooseAlgorithm : impl::ChooseAlgorithmBase<ChooseAlgorithm> {
   using ChooseAlgorithmBase::ChooseAlgorithmBase;
@@ -96,7 +145,8 @@ struct ChooseAlgorithm : impl::ChooseAlgorithmBase<ChooseAlgorithm> {
           refused = why;
         return;
       }
-      double cost = kernel->cost(group, machine);
+      double cost = kernel->cost(group, machine) +
+                    conversionsOf(fused, group, kernel, machine);
       others += llvm::formatv("; {0} {1:F3} ms", kernel->name(), cost * 1e3);
       if (kernel->name() == algorithm)
         forced = kernel;

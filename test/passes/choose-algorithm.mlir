@@ -62,6 +62,20 @@ cnn.model @convolutions {
   cnn.output %7 "z" : tensor<?x64x28x28xf32>
 }
 
+// Alone the two channels would be computed along rows of planar maps, but what they
+// come from lies in blocks: a conversion would cost more than it gains.
+// CHECK-LABEL: cnn.model @conversions
+// CHECK:      cnn.fused {{.*}}schedule = #cnn.schedule<"winograd4", {
+// CHECK:      cnn.fused {{.*}}schedule = #cnn.schedule<"pointwise", {
+cnn.model @conversions {
+  %x = cnn.input "image" : tensor<?x32x256x256xf32>
+  %w1 = cnn.weight "plain.weight" : tensor<32x32x3x3xf32>
+  %w2 = cnn.weight "head.weight" : tensor<2x32x1x1xf32>
+  %1 = cnn.conv %x, %w1 {pad = array<i64: 1, 1, 1, 1>} : (tensor<?x32x256x256xf32>, tensor<32x32x3x3xf32>) -> tensor<?x32x256x256xf32>
+  %2 = cnn.conv %1, %w2 : (tensor<?x32x256x256xf32>, tensor<2x32x1x1xf32>) -> tensor<?x2x256x256xf32>
+  cnn.output %2 "y" : tensor<?x2x256x256xf32>
+}
+
 // Other layers have one kernel each; kernels of other layers are not heard.
 // CHECK-LABEL: cnn.model @others
 // CHECK: cnn.fused {{.*}}{reason = "cheapest by the cost model; pool {{[0-9.]+}} ms", schedule = #cnn.schedule<"pool", {
