@@ -5,6 +5,7 @@
 #include "compiler/codegen/Cache.h"
 #include "compiler/codegen/DeviceViews.h"
 #include "compiler/codegen/MachineCode.h"
+#include "compiler/codegen/WgslNumbers.h"
 #include "compiler/kernels/Builder.h"
 
 #include <fstream>
@@ -106,6 +107,8 @@ std::string lowerKernel(exec::KernelOp op, const Target &target,
       Halide::Target machine = builder.halideTarget(kernel->isForDevice())
                                    .with_feature(Halide::Target::NoRuntime)
                                    .with_feature(Halide::Target::UserContext);
+      if (machine.has_feature(Halide::Target::WebGPU))
+        callNotFinite(pipeline);
       if (!options.asserts)
         machine = machine.with_feature(Halide::Target::NoAsserts)
                       .with_feature(Halide::Target::NoBoundsQuery);

@@ -1,5 +1,6 @@
 //===- DeviceForms.cpp - Kernels for a device, and what calls them --------===//
 
+#include "compiler/emit/DeviceKernels.h"
 #include "compiler/emit/Library.h"
 
 #include "llvm/Support/Endian.h"
@@ -8,6 +9,53 @@
 using namespace llvm;
 
 namespace halcyon {
+
+/// A text is one; SPIR-V has a module for each grid, which begins with its
+/// magic number. Before each Halide notes, in small numbers, what it binds: as
+/// an instruction, such a word would have no length.
+static SmallVector<StringRef> modulesOf(StringRef code) {
+  const StringRef magic("\x03\x02\x23\x07", 4);
+  if (!code.starts_with(magic))
+    return {code};
+  SmallVector<StringRef> modules;
+  const size_t header = 5 * 4;
+  for (size_t from = 0; from != StringRef::npos;) {
+    size_t end = from + header, words = 1;
+    for (; words && end + 4 <= code.size(); end += 4 * words)
+      words = support::endian::read16le(code.data() + end + 2);
+    modules.push_back(code.slice(from, end));
+    from = code.find(magic, end);
+  }
+  return modules;
+}
+
+bool writeDeviceKernels(Emission &emission) {
+  KernelCompilerOptions options = emission.kernels;
+  options.output = KernelOutput::Device;
+  auto kernels = compileKernels(emission.program, emission.target, options, {},
+                                emission.errors);
+  if (mlir::failed(kernels))
+    return false;
+  for (CompiledKernel &kernel : *kernels) {
+    auto code = MemoryBuffer::getFile(kernel.path);
+    if (!code)
+      return emission.succeeded("can't read " + kernel.path);
+    // Pictures are resized on the CPU.
+    if ((*code)->getBufferSize() == 0)
+      continue;
+    SmallVector<StringRef> modules = modulesOf((*code)->getBuffer());
+    for (auto [index, module] : enumerate(modules)) {
+      std::string name = kernel.kernel.getSymName().str();
+      if (modules.size() > 1)
+        name += "." + std::to_string(index);
+      std::string error = emission.folder->write(
+          "kernels/" + name + "." + emission.target.device->language, module);
+      if (!emission.succeeded(error))
+        return false;
+    }
+  }
+  return true;
+}
 
 namespace {
 
@@ -31,7 +79,7 @@ public:
     return checked.empty() ? "" : whoRuns(target, checked);
   }
   bool write(Emission &emission) const override {
-    if (!writeKernels(emission))
+    if (!writeDeviceKernels(emission))
       return false;
     if (hasLibrary)
       return writeLibrary(*this, emission, /*isShared=*/false);
@@ -41,53 +89,6 @@ public:
   }
 
 private:
-  static bool writeKernels(Emission &emission) {
-    KernelCompilerOptions options = emission.kernels;
-    options.output = KernelOutput::Device;
-    auto kernels = compileKernels(emission.program, emission.target, options, {},
-                                  emission.errors);
-    if (mlir::failed(kernels))
-      return false;
-    for (CompiledKernel &kernel : *kernels) {
-      auto code = MemoryBuffer::getFile(kernel.path);
-      if (!code)
-        return emission.succeeded("can't read " + kernel.path);
-      // Pictures are resized on the CPU.
-      if ((*code)->getBufferSize() == 0)
-        continue;
-      SmallVector<StringRef> modules = modulesOf((*code)->getBuffer());
-      for (auto [index, module] : enumerate(modules)) {
-        std::string name = kernel.kernel.getSymName().str();
-        if (modules.size() > 1)
-          name += "." + std::to_string(index);
-        std::string error = emission.folder->write(
-            "kernels/" + name + "." + emission.target.device->language, module);
-        if (!emission.succeeded(error))
-          return false;
-      }
-    }
-    return true;
-  }
-
-  /// A text is one; SPIR-V has a module for each grid, which begins with its
-  /// magic number. Before each Halide notes, in small numbers, what it binds: as
-  /// an instruction, such a word would have no length.
-  static SmallVector<StringRef> modulesOf(StringRef code) {
-    const StringRef magic("\x03\x02\x23\x07", 4);
-    if (!code.starts_with(magic))
-      return {code};
-    SmallVector<StringRef> modules;
-    const size_t header = 5 * 4;
-    for (size_t from = 0; from != StringRef::npos;) {
-      size_t end = from + header, words = 1;
-      for (; words && end + 4 <= code.size(); end += 4 * words)
-        words = support::endian::read16le(code.data() + end + 2);
-      modules.push_back(code.slice(from, end));
-      from = code.find(magic, end);
-    }
-    return modules;
-  }
-
   StringRef checked;
   bool hasLibrary;
 };
@@ -106,7 +107,6 @@ private:
             "a C program on Mesa's lavapipe", true},
            {"cuda", "PTX kernels and a library that calls them", "", true},
            {"metal", "Metal kernels", "", false},
-           {"webgpu", "WGSL kernels", "", false},
            {"d3d12", "HLSL kernels", "", false},
        })
     registerForm(

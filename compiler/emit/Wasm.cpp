@@ -2,12 +2,11 @@
 
 #include "compiler/codegen/Link.h"
 #include "compiler/codegen/ProgramTables.h"
-#include "compiler/emit/Interface.h"
+#include "compiler/emit/JavaScript.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FormatVariadic.h"
-#include "llvm/Support/JSON.h"
 
 using namespace llvm;
 
@@ -32,8 +31,8 @@ public:
 
 } // namespace
 
-static json::Value tableOf(const Emission &emission, const Interface &interface,
-                           const ProgramTables &tables, StringRef header) {
+json::Value tableOf(const Emission &emission, const Interface &interface,
+                    const ProgramTables &tables, StringRef header) {
   json::Array views, calls, functions, kernels, bytes;
   for (const halcyon_view &view : tables.views) {
     json::Array dims;
@@ -95,8 +94,7 @@ static json::Value tableOf(const Emission &emission, const Interface &interface,
                       {"onlyBatch", tables.onlyBatch}};
 }
 
-/// What JavaScript has for the elements of a port.
-static StringRef arrayOf(const Port &port) {
+StringRef arrayOf(const Port &port) {
   return StringSwitch<StringRef>(port.elementText())
       .Case("f32", "Float32Array").Case("f64", "Float64Array")
       .Case("i8", "Int8Array").Case("i16", "Int16Array").Case("i32", "Int32Array")

@@ -1,0 +1,43 @@
+//===- WgslNumbers.cpp - Numbers that WGSL has no literals for ------------===//
+
+#include "compiler/codegen/WgslNumbers.h"
+
+#include "Halide.h"
+
+#include <cmath>
+
+using namespace Halide::Internal;
+using Halide::Expr;
+
+namespace halcyon {
+
+namespace {
+
+class CallNotFinite : public IRMutator {
+  using IRMutator::visit;
+  Stmt visit(const For *op) override {
+    const bool outer = inGrid;
+    inGrid |= op->for_type == ForType::GPUBlock || op->for_type == ForType::GPUThread;
+    Stmt loop = IRMutator::visit(op);
+    inGrid = outer;
+    return loop;
+  }
+  Expr visit(const FloatImm *op) override {
+    if (!inGrid || std::isfinite(op->value))
+      return op;
+    const char *function = std::isnan(op->value) ? "nan_f32"
+                           : op->value < 0       ? "neg_inf_f32"
+                                                 : "inf_f32";
+    return Call::make(op->type, function, {}, Call::PureExtern);
+  }
+
+  bool inGrid = false;
+};
+
+} // namespace
+
+void callNotFinite(Halide::Pipeline &pipeline) {
+  pipeline.add_custom_lowering_pass(new CallNotFinite);
+}
+
+} // namespace halcyon
