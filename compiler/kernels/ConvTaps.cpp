@@ -119,6 +119,14 @@ public:
     return spaceFrom(group, target, tiles);
   }
 
+  // Sums of a run's channels, and sums of those over all runs and taps: whichever
+  // schedule makes the most of it.
+  double error(const Group &group, const Target &target) const override {
+    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
+    const double taps = s.kh * s.kw, channels = s.c, lanes = target.lanes;
+    return sumError(std::max(channels + taps, lanes + taps * channels / lanes));
+  }
+
   double cost(const Group &group, const Target &target) const override {
     ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
     Tile tile = tileOf(s, target);

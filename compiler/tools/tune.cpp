@@ -47,6 +47,11 @@ static cl::opt<unsigned> threads("threads",
                                  cl::desc("Threads that the program will have"),
                                  cl::value_desc("number"),
                                  cl::sub(command.command));
+static cl::opt<unsigned> images("batch",
+                                cl::desc("Images of a run; a step's, with --train"),
+                                cl::value_desc("number"), cl::sub(command.command));
+static cl::opt<bool> training("train", cl::desc("Tune the step that trains the model"),
+                              cl::sub(command.command));
 static cl::opt<std::string> storePath(
     "store", cl::desc("The measurements; in the cache folder, if not given"),
     cl::value_desc("file"), cl::sub(command.command));
@@ -145,6 +150,25 @@ static bool exchange(Store &store) {
   return true;
 }
 
+/// From the parsed model, all of the file that is measured: the model, or with
+/// --train the step that trains it. False after saying what is wrong.
+static bool findTuned(Driver &driver) {
+  if (!training)
+    return driver.checkModelWeights();
+  if (driver.plan.get("turns"))
+    return fail("models that are trained in turn have several steps, and --train tunes "
+                "one");
+  if (!driver.differentiate())
+    return false;
+  SmallVector<cnn::ModelOp> others;
+  for (auto each : driver.module->getOps<cnn::ModelOp>())
+    if (each.getSymName() != "step")
+      others.push_back(each);
+  for (cnn::ModelOp each : others)
+    each.erase();
+  return true;
+}
+
 static int tune() {
   auto seconds = parseTime(budget);
   if (!seconds)
@@ -157,7 +181,23 @@ static int tune() {
   TuneOptions how;
   // A device's program has one thread, which tells it what to do.
   how.threads = threads ? (unsigned)threads : target.device ? 1 : (unsigned)target.cores;
-  StoreScope scope{target.halide + (target.device ? target.device->halide : "") + ", " + std::to_string(how.threads) + " threads",
+  driver.train = training;
+  driver.batch = images;
+  bool exchanging = model.model.empty();
+  if (!exchanging) {
+    if (model.weights.empty())
+      model.weights = "seed:1";
+    if (!driver.parse())
+      return 1;
+    int64_t batch = training ? driver.plan.getInteger("batch").value_or(1) : 1;
+    how.images = images ? (unsigned)images : unsigned(batch);
+  }
+  // Measurements of other batches, or threads, say nothing.
+  std::string conditions = std::to_string(how.threads) + " threads";
+  if (how.images > 1)
+    conditions += ", " + std::to_string(how.images) + " images";
+  StoreScope scope{target.halide + (target.device ? target.device->halide : "") + ", " +
+                       conditions,
                    storeVersion(), machineName()};
   std::string error, path = storePath.empty() ? Store::defaultPath() : storePath;
   auto store = Store::open(path, scope, error);
@@ -165,12 +205,10 @@ static int tune() {
     return !fail(error);
   if (!exchange(*store))
     return 1;
-  if (model.model.empty())
+  if (exchanging)
     return importPath.empty() && exportPath.empty() &&
            !fail("the model file is missing (see halcyon tune --help)");
-  if (model.weights.empty())
-    model.weights = "seed:1";
-  if (!driver.parse() || !driver.checkModelWeights() || !driver.optimize())
+  if (!findTuned(driver) || !driver.optimize())
     return 1;
   if (driver.module->getOps<cnn::ModelOp>().empty())
     return !fail("the file has no model");

@@ -176,13 +176,14 @@ bool Measurer::start(std::string &error) {
     return false;
   }
   std::string threads = std::to_string(options.threads),
-              cold = std::to_string(options.coldBytes);
+              cold = std::to_string(options.coldBytes),
+              images = std::to_string(options.images);
   pid = fork();
   if (pid == 0) {
     dup2(in[0], STDIN_FILENO);
     dup2(out[1], STDOUT_FILENO);
     execl(executable.c_str(), executable.c_str(), weightsFile.c_str(),
-          threads.c_str(), cold.c_str(), nullptr);
+          threads.c_str(), cold.c_str(), images.c_str(), nullptr);
     _exit(127);
   }
   close(in[0]);

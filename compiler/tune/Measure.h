@@ -25,6 +25,7 @@ namespace halcyon {
 struct MeasureOptions {
   Target target;
   unsigned threads = 0;     ///< of a program
+  unsigned images = 1;      ///< of a run, where the program leaves that open
   uint64_t coldBytes = 0;   ///< that pass through the caches between two calls
   unsigned compileSeconds = 60; ///< for one kernel
   double hangSeconds = 5;   ///< what is taken for a hang, beyond 50 times the

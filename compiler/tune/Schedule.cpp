@@ -167,9 +167,9 @@ scheduledGroups(cnn::ModelOp model) {
   SmallVector<std::pair<std::string, cnn::FusedOp>> groups;
   llvm::StringMap<int> seen;
   for (auto fused : model.getBody().front().getOps<cnn::FusedOp>()) {
-    // Copies and conversions follow from the layouts.
+    // Copies, conversions and packed weights follow from the layouts.
     Operation *anchor = Group(fused.getBody().front()).anchor();
-    if (anchor && (isa<cnn::RelayoutOp>(anchor) ||
+    if (anchor && (isa<cnn::PackOp>(anchor) ||
                    cast<cnn::ComputeOpInterface>(anchor).movesDataOnly()))
       continue;
     std::string name = cnn::layerLocation(fused.getLoc()).path;

@@ -40,6 +40,7 @@ MeasureOptions Tuner::measuring(bool stoppable) const {
   MeasureOptions how;
   how.target = target;
   how.threads = options.threads;
+  how.images = options.images;
   how.coldBytes = coldBytes;
   how.hangSeconds = options.hangSeconds;
   how.folder = folder;
@@ -293,7 +294,7 @@ void Tuner::comment(Schedule &schedule,
     if (found == seconds.end())
       continue;
     line.comment = timeText(Group(fused.at(line.layer).getBody().front()),
-                            target, found->second);
+                            target, found->second / options.images);
     if (double before = callSeconds[line.layer];
         before > 0 && untuned.choices.at(line.layer) !=
                           Choice{line.attribute(graph.getContext()), line.layout})

@@ -22,6 +22,7 @@ struct TuneOptions {
   PipelineOptions pipeline;
   double budget = 600;      ///< seconds, for all of it
   unsigned threads = 0;     ///< of the program
+  unsigned images = 1;      ///< of a run
   std::string halide;       ///< version, for the schedule's first line
   double hangSeconds = 5;   ///< what is taken for a hang
   std::function<bool()> interrupted; ///< ends the search; what is known is kept

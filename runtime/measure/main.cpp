@@ -1,6 +1,6 @@
 //===- main.cpp - The process in which candidates are timed ---------------===//
 //
-//   PROGRAM WEIGHTS-FILE THREADS COLD-BYTES
+//   PROGRAM WEIGHTS-FILE THREADS COLD-BYTES IMAGES
 //
 // A program whose functions compute the same thing in different ways. It reads
 // a command a line from its input and answers each with a line:
@@ -85,13 +85,27 @@ static bool refuseKernel(const State &S) {
 // Tensors
 //===----------------------------------------------------------------------===//
 
-/// Seeded numbers in [-1, 1), the same for every candidate.
-static void fill(float *Values, uint64_t Count, uint32_t Seed) {
+/// Seeded numbers in [-most, most), the same for every candidate.
+static void fill(float *Values, uint64_t Count, uint32_t Seed, float Most) {
   uint32_t State = Seed * 2654435761u + 1;
   for (uint64_t I = 0; I != Count; ++I) {
     State = State * 1664525u + 1013904223u; // Numerical Recipes' generator
-    Values[I] = float(State >> 8) / 8388608.0f - 1.0f;
+    Values[I] = Most * (float(State >> 8) / 8388608.0f - 1.0f);
   }
+}
+
+/// How large the values of an input are: those of an image 1, filters such that
+/// what they make is no larger than what they read, however deep the network.
+/// What an optimizer keeps, squares among it, begins as zero, and so do labels.
+static float mostOf(const halcyon_program &P, const halcyon_port &Port) {
+  if (Port.type_code != halide_type_float || Port.type_bits != 32 ||
+      !strncmp(P.strings + Port.name, "slot:", 5))
+    return 0;
+  float Most = 1;
+  if (Port.rank > 1 && Port.shape[0] != HALCYON_BATCH)
+    for (unsigned D = 1; D != Port.rank; ++D)
+      Most /= sqrtf(float(Port.shape[D]) / (D == 1 ? 3 : 1));
+  return Most;
 }
 
 [[noreturn]] static void outOfMemory() {
@@ -107,19 +121,25 @@ static uint8_t *allocate(uint64_t Bytes) {
   return static_cast<uint8_t *>(Memory);
 }
 
+static uint64_t bytesOf(const State &S, const halcyon_port &Port) {
+  return halcyon_port_bytes(&Port, halcyon_session_batch(S.Session));
+}
+
 static void bindTensors(State &S) {
   const halcyon_program &P = S.Program;
   S.Outputs = static_cast<uint8_t **>(calloc(P.num_outputs, sizeof(void *)));
   S.Reference = static_cast<uint8_t **>(calloc(P.num_outputs, sizeof(void *)));
   for (uint32_t I = 0; I != P.num_inputs; ++I) {
-    uint64_t Bytes = halcyon_port_bytes(&P.inputs[I], 1);
+    uint64_t Bytes = bytesOf(S, P.inputs[I]);
     uint8_t *Data = allocate(Bytes);
-    fill(reinterpret_cast<float *>(Data), Bytes / sizeof(float), I + 1);
+    memset(Data, 0, Bytes);
+    if (float Most = mostOf(P, P.inputs[I]); Most != 0)
+      fill(reinterpret_cast<float *>(Data), Bytes / sizeof(float), I + 1, Most);
     halcyon_session_bind_input(S.Session, I, Data);
   }
   for (uint32_t I = 0; I != P.num_outputs; ++I) {
-    S.Outputs[I] = allocate(halcyon_port_bytes(&P.outputs[I], 1));
-    S.Reference[I] = allocate(halcyon_port_bytes(&P.outputs[I], 1));
+    S.Outputs[I] = allocate(bytesOf(S, P.outputs[I]));
+    S.Reference[I] = allocate(bytesOf(S, P.outputs[I]));
     halcyon_session_bind_output(S.Session, I, S.Outputs[I]);
   }
 }
@@ -186,7 +206,7 @@ static bool check(State &S, const long *Numbers) {
     return refuse("no such function");
   const halcyon_program &P = S.Program;
   for (uint32_t I = 0; I != P.num_outputs; ++I) // what is not written shows
-    memset(S.Outputs[I], 0xff, halcyon_port_bytes(&P.outputs[I], 1));
+    memset(S.Outputs[I], 0xff, bytesOf(S, P.outputs[I]));
   DeviceMemory &Device = S.Session->Device;
   if (Device.copyIn(*S.Session))
     return refuse(halcyon_session_error(S.Session));
@@ -199,7 +219,7 @@ static bool check(State &S, const long *Numbers) {
     return refuse(halcyon_session_error(S.Session));
   double Difference = 0, Largest = 0;
   for (uint32_t I = 0; I != P.num_outputs; ++I) {
-    uint64_t Bytes = halcyon_port_bytes(&P.outputs[I], 1);
+    uint64_t Bytes = bytesOf(S, P.outputs[I]);
     if (!S.HasReference)
       memcpy(S.Reference[I], S.Outputs[I], Bytes);
     compare(reinterpret_cast<float *>(S.Outputs[I]),
@@ -380,7 +400,7 @@ static bool execute(State &S, char *Line) {
 }
 
 int main(int Count, char **Values) {
-  if (Count != 4) {
+  if (Count != 5) {
     fprintf(stderr, "this program is run by halcyon tune\n");
     return 2;
   }
@@ -400,6 +420,9 @@ int main(int Count, char **Values) {
     return !refuse("out of memory");
   if (halcyon_session_create(&S.Program, &Settings, &S.Session, &Error))
     return !refuse(Error.text);
+  uint32_t Images = uint32_t(strtoul(Values[4], nullptr, 10));
+  if (!S.Program.only_batch && halcyon_session_set_batch(S.Session, Images))
+    return !refuse(halcyon_session_error(S.Session));
   bindTensors(S);
   printf("ok\n");
   fflush(stdout);
