@@ -107,14 +107,14 @@ def shown(browser, site, isolated, flags=("--disable-gpu",)):
 
 def run_webgpu(browser, folder, network, size):
     """Compares two images' results with those of the program for this machine."""
-    halcyon, site = BUILD / "bin" / "halcyon", folder / f"{network}-webgpu"
+    halcyon, site, program = BUILD / "bin" / "halcyon", folder / f"{network}-webgpu", folder / f"{network}-program"
     model = [EXAMPLES / f"{network}.cnn", "--weights", "seed:1"]
     subprocess.run([halcyon, "emit", *model, "--for=webgpu", "-o", site], check=True)
-    subprocess.run([halcyon, "compile", *model, "-o", folder / network], check=True)
+    subprocess.run([halcyon, "compile", *model, "-o", program], check=True)
     images = np.random.default_rng(1).standard_normal((2, *size), np.float32)
     images.tofile(site / "images")
     np.save(folder / "images.npy", images)
-    subprocess.run([folder / network, "--input", folder / "images.npy", "--output", folder / "results.npy"], check=True)
+    subprocess.run([program, "--input", folder / "images.npy", "--output", folder / "results.npy"], check=True)
     wanted = np.load(folder / "results.npy")
     (site / "test.html").write_text(MODEL.replace("NAME", network))
     text = shown(browser, site, False, WEBGPU)
