@@ -108,7 +108,7 @@ std::string lowerKernel(exec::KernelOp op, const Target &target,
                                    .with_feature(Halide::Target::NoRuntime)
                                    .with_feature(Halide::Target::UserContext);
       if (machine.has_feature(Halide::Target::WebGPU))
-        callNotFinite(pipeline);
+        mendNumbers(pipeline);
       if (!options.asserts)
         machine = machine.with_feature(Halide::Target::NoAsserts)
                       .with_feature(Halide::Target::NoBoundsQuery);

@@ -13,7 +13,7 @@ namespace halcyon {
 
 namespace {
 
-class CallNotFinite : public IRMutator {
+class MendNumbers : public IRMutator {
   using IRMutator::visit;
   Stmt visit(const For *op) override {
     const bool outer = inGrid;
@@ -30,14 +30,22 @@ class CallNotFinite : public IRMutator {
                                                  : "inf_f32";
     return Call::make(op->type, function, {}, Call::PureExtern);
   }
+  Expr visit(const Call *op) override {
+    Expr result = IRMutator::visit(op);
+    if (!inGrid || op->name != "pow_f32")
+      return result;
+    const auto *power = result.as<Call>();
+    return Halide::select(power->args[0] == 0.0f && power->args[1] > 0.0f,
+                          make_zero(op->type), result);
+  }
 
   bool inGrid = false;
 };
 
 } // namespace
 
-void callNotFinite(Halide::Pipeline &pipeline) {
-  pipeline.add_custom_lowering_pass(new CallNotFinite);
+void mendNumbers(Halide::Pipeline &pipeline) {
+  pipeline.add_custom_lowering_pass(new MendNumbers);
 }
 
 } // namespace halcyon
