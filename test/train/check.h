@@ -4,6 +4,7 @@
 #define HALCYON_TEST_TRAIN_CHECK_H
 
 #include <cstdio>
+#include <initializer_list>
 
 /// Of the test that runs.
 inline int failed = 0;
@@ -15,6 +16,23 @@ inline int failed = 0;
       ++failed;                                                                \
     }                                                                          \
   } while (false)
+
+struct Test {
+  const char *name;
+  void (*run)();
+};
+
+/// Runs all of them, a line each. Returns main's result.
+inline int runTests(std::initializer_list<Test> tests) {
+  int broken = 0;
+  for (const Test &test : tests) {
+    failed = 0;
+    test.run();
+    printf("%s %s\n", failed ? "FAIL" : "PASS", test.name);
+    broken += failed != 0;
+  }
+  return broken != 0;
+}
 
 void worstClassesComeFirst();
 void worstMasksComeFirst();

@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 
+#include "check.h"
 #include "train/Picture.h"
 
 #include <algorithm>
@@ -13,16 +14,6 @@
 #include <functional>
 
 using namespace halcyon::train;
-
-static int failed = 0;
-
-#define CHECK(...)                                                             \
-  do {                                                                         \
-    if (!(__VA_ARGS__)) {                                                      \
-      printf("%s:%d: not true: %s\n", __FILE__, __LINE__, #__VA_ARGS__);       \
-      ++failed;                                                                \
-    }                                                                          \
-  } while (false)
 
 namespace {
 struct Shape {
@@ -422,19 +413,11 @@ static void randomValues() {
 }
 
 int main() {
-  struct {
-    const char *name;
-    void (*run)();
-  } tests[] = {{"resampling", resampling}, {"cutting", cutting},
-               {"flipping", flipping},     {"projecting", projecting},
-               {"displacing", displacing}, {"values", values},
-               {"random values", randomValues}};
-  int broken = 0;
-  for (auto &test : tests) {
-    failed = 0;
-    test.run();
-    printf("%s %s\n", failed ? "FAIL" : "PASS", test.name);
-    broken += failed != 0;
-  }
-  return broken != 0;
+  return runTests({{"resampling", resampling},
+                   {"cutting", cutting},
+                   {"flipping", flipping},
+                   {"projecting", projecting},
+                   {"displacing", displacing},
+                   {"values", values},
+                   {"random values", randomValues}});
 }

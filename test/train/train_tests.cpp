@@ -421,38 +421,27 @@ static void normalizationIsPerChannel() {
 }
 
 int main() {
-  struct {
-    const char *name;
-    void (*run)();
-  } tests[] = {{"numbers are of their place", numbersAreOfTheirPlace},
-               {"numbers are spread evenly", numbersAreSpreadEvenly},
-               {"permutations are whole", permutationsAreWhole},
-               {"rates follow their curves", ratesFollowTheirCurves},
-               {"rates warm up", ratesWarmUp},
-               {"rates hear of plateaus", ratesHearOfPlateaus},
-               {"weights begin as asked", weightsBeginAsAsked},
-               {"orthogonal rows are", orthogonalRowsAre},
-               {"balanced classes are alike", balancedClassesAreAlike},
-               {"metrics count", metricsCount},
-               {"the area under the curve is a chance", areaUnderTheCurveIsAChance},
-               {"precision is COCO's and VOC's", precisionIsCocosAndVocs},
-               {"boxes go with their pixels", boxesGoWithTheirPixels},
-               {"flips turn pictures and masks", flipsTurnPicturesAndMasks},
-               {"crops keep masks in place", cropsKeepMasksInPlace},
-               {"scaling keeps slopes", scalingKeepsSlopes},
-               {"turning by nothing gives the picture", turningBackGivesThePicture},
-               {"values stay within their range", valuesStayWithinTheirRange},
-               {"normalization is per channel", normalizationIsPerChannel},
-               {"worst classes come first", worstClassesComeFirst},
-               {"worst masks come first", worstMasksComeFirst},
-               {"worst boxes come first", worstBoxesComeFirst},
-               {"pictures are as they were", picturesAreAsTheyWere}};
-  int broken = 0;
-  for (auto &test : tests) {
-    failed = 0;
-    test.run();
-    printf("%s %s\n", failed ? "FAIL" : "PASS", test.name);
-    broken += failed != 0;
-  }
-  return broken != 0;
+  return runTests({{"numbers are of their place", numbersAreOfTheirPlace},
+                   {"numbers are spread evenly", numbersAreSpreadEvenly},
+                   {"permutations are whole", permutationsAreWhole},
+                   {"rates follow their curves", ratesFollowTheirCurves},
+                   {"rates warm up", ratesWarmUp},
+                   {"rates hear of plateaus", ratesHearOfPlateaus},
+                   {"weights begin as asked", weightsBeginAsAsked},
+                   {"orthogonal rows are", orthogonalRowsAre},
+                   {"balanced classes are alike", balancedClassesAreAlike},
+                   {"metrics count", metricsCount},
+                   {"the area under the curve is a chance", areaUnderTheCurveIsAChance},
+                   {"precision is COCO's and VOC's", precisionIsCocosAndVocs},
+                   {"boxes go with their pixels", boxesGoWithTheirPixels},
+                   {"flips turn pictures and masks", flipsTurnPicturesAndMasks},
+                   {"crops keep masks in place", cropsKeepMasksInPlace},
+                   {"scaling keeps slopes", scalingKeepsSlopes},
+                   {"turning by nothing gives the picture", turningBackGivesThePicture},
+                   {"values stay within their range", valuesStayWithinTheirRange},
+                   {"normalization is per channel", normalizationIsPerChannel},
+                   {"worst classes come first", worstClassesComeFirst},
+                   {"worst masks come first", worstMasksComeFirst},
+                   {"worst boxes come first", worstBoxesComeFirst},
+                   {"pictures are as they were", picturesAreAsTheyWere}});
 }
