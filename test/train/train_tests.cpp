@@ -240,8 +240,7 @@ static void areaUnderTheCurveIsAChance() {
 
 /// Boxes, right and found, and what pycocotools says of them (make_precision.py).
 static void precisionIsCocosAndVocs() {
-  std::string path = __FILE__;
-  path.replace(path.rfind('/'), std::string::npos, "/precision.json");
+  std::string path = HALCYON_TEST_FOLDER "/precision.json";
   std::vector<uint8_t> bytes = readFile(path);
   Json data = Json::parse(bytes.begin(), bytes.end());
   auto tensorOf = [&](const char *name) {
