@@ -6,7 +6,8 @@
 packages=(
   python3.11 python3.11-venv ca-certificates ninja-build
   llvm-22-dev libmlir-22-dev mlir-22-tools llvm-22-tools clang-22 lld-22
-  gcc libstdc++-12-dev nlohmann-json3-dev libbenchmark-dev libc6-dev libjpeg62-turbo-dev libpng-dev libsqlite3-dev libvulkan-dev zlib1g-dev
+  gcc libstdc++-12-dev libc6-dev
+  nlohmann-json3-dev libbenchmark-dev libjpeg62-turbo-dev libpng-dev libprotobuf-dev protobuf-compiler libsqlite3-dev libvulkan-dev zlib1g-dev
   libc6-dev-arm64-cross libc6-dev-armhf-cross libc6-dev-riscv64-cross
   libstdc++-12-dev-arm64-cross libstdc++-12-dev-armhf-cross libstdc++-12-dev-riscv64-cross
 )
