@@ -32,7 +32,8 @@ WRAPPED = r"(kernels/.*|runtime/runtime|tune/tune)\.test$"  # tests that only ru
 CONVOLUTIONS = "direct,im2col,winograd2,winograd4"
 # On devices: kernels of every kind, and every algorithm of convolutions.
 DEVICE_LAYERS = "conv_same_(lower_)?k[35]|depthwise|linear|softmax|maxpool|upsample|chain|index_sum_of_sums"
-VULKAN_LAYERS = "conv_same_k3_|conv_depthwise_k3_s2|linear_(100|784|of)|conv_softmax|index_sum_of_sums"  # vulkan-all has the rest
+VULKAN_LAYERS = ("conv_same_k3_|conv_dilated3_k3_s2|transposed_k4_s3|conv_depthwise_k3_s2|linear_(100|784|of)|"
+                 "conv_softmax|index_sum_of_sums")  # vulkan-all has the rest
 DEVICE_ALGORITHMS = "chosen,gpu_plain,gpu_direct,gpu_winograd2,gpu_winograd4"
 BF16_NETWORKS = "resnet18,densenet121,mobilenet_v2,unet"
 # Those whose convolutions are of every kind; the others are more of the same.

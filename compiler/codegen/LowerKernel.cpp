@@ -5,6 +5,8 @@
 #include "compiler/codegen/Cache.h"
 #include "compiler/codegen/DeviceViews.h"
 #include "compiler/codegen/MachineCode.h"
+#include "compiler/codegen/RegisterTiles.h"
+#include "compiler/codegen/SpirvNumbers.h"
 #include "compiler/codegen/WgslNumbers.h"
 #include "compiler/kernels/Builder.h"
 
@@ -102,6 +104,7 @@ std::string lowerKernel(exec::KernelOp op, const Target &target,
           names.push_back(argument.name);
         for (const Halide::Func &output : pipeline.outputs())
           names.push_back(output.name());
+        keepTilesInRegisters(pipeline);
         addViewOffsets(pipeline, names, (int)target.alignment);
       }
       Halide::Target machine = builder.halideTarget(kernel->isForDevice())
@@ -109,6 +112,8 @@ std::string lowerKernel(exec::KernelOp op, const Target &target,
                                    .with_feature(Halide::Target::UserContext);
       if (machine.has_feature(Halide::Target::WebGPU))
         mendNumbers(pipeline);
+      if (machine.has_feature(Halide::Target::Vulkan))
+        mendQuotients(pipeline);
       if (!options.asserts)
         machine = machine.with_feature(Halide::Target::NoAsserts)
                       .with_feature(Halide::Target::NoBoundsQuery);

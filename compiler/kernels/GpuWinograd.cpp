@@ -222,6 +222,8 @@ void GpuWinograd::build(KernelBuilder &b) const {
   outX.compute_at(out, lane)
       .store_in(MemoryType::Register)
       .bound_extent(i, m)
+      .bound_extent(tx, 1)
+      .bound_extent(ty, 1)
       .unroll(i)
       .unroll(v);
 }
