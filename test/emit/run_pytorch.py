@@ -63,7 +63,7 @@ def main():
                             ("dropped", [dropped, "--weights", "seed:1"]), ("lenet", lenet)):
             check(f"{name}: emit", [halcyon, "emit", *model, "--for=pytorch", "-o", folder / name])
             check(f"{name}: build", [python, *PIP, "--no-build-isolation", "--no-deps", "--target", site, folder / name])
-        check("gradients", [python, inputs / "autograd.py"], [
+        check("gradients", [python, inputs / "autograd_torch.py"], [
             "training equal", "inference equal", "5 steps equal", "differences agree", "dropout follows the seed",
             "image takes Float, not Double", "shift takes [4, 5], not [3, 5]", "image takes [4, 3, 12, 12], not [4, 2, 12, 12]",
             "autograd: gradients can't be differentiated again"], env=environment)

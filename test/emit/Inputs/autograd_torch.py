@@ -1,6 +1,6 @@
 """autograd.cnn as a module of torch's own beside the one that was compiled.
 
-    autograd.py
+    autograd_torch.py
 
 Both get the same state, inputs and gradients of the outputs, in training and in inference, for
 several batches; outputs, gradients, and the norms' statistics are compared.
