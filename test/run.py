@@ -142,6 +142,7 @@ def suites(slow):
                   minutes=60),
             Suite("opencl-training", [PYTHON, ROOT / "test" / "train" / "run_device.py", "opencl"], minutes=30),
             Suite("ptxas", [PYTHON, ROOT / "test" / "execute" / "run_ptxas.py"], minutes=20),
+            Suite("metal", [PYTHON, ROOT / "test" / "emit" / "run_metal.py"], minutes=20),
             Suite("hlsl", [PYTHON, ROOT / "test" / "emit" / "run_hlsl.py"], minutes=20),
             Suite("pytorch", [PYTHON, ROOT / "test" / "emit" / "run_pytorch.py"], minutes=60),
             Suite("onnx-all", ONNX, minutes=60),

@@ -64,10 +64,12 @@ namespace {
 /// driver is one that a program on Linux looks for when it starts.
 class DeviceForm : public Form {
 public:
-  /// `checked`: who runs it in the tests; empty where nobody does.
+  /// `checked`: who runs it in the tests; empty where nobody does. Then `lookedAt`
+  /// says what they do with the kernels.
   DeviceForm(StringRef device, StringRef summary, StringRef checked,
-             bool hasLibrary)
-      : Form(device, summary), checked(checked), hasLibrary(hasLibrary) {}
+             StringRef lookedAt, bool hasLibrary)
+      : Form(device, summary), checked(checked), lookedAt(lookedAt),
+        hasLibrary(hasLibrary) {}
 
   StringRef device() const override { return name; }
   std::string refusal(const Target &target) const override {
@@ -78,6 +80,7 @@ public:
   std::string checkedBy(const Target &target) const override {
     return checked.empty() ? "" : whoRuns(target, checked);
   }
+  std::string lookedAtBy() const override { return lookedAt.str(); }
   bool write(Emission &emission) const override {
     if (!writeDeviceKernels(emission))
       return false;
@@ -89,7 +92,7 @@ public:
   }
 
 private:
-  StringRef checked;
+  StringRef checked, lookedAt;
   bool hasLibrary;
 };
 
@@ -97,21 +100,22 @@ private:
 
 [[maybe_unused]] static const bool registered = [] {
   struct Kind {
-    StringRef device, summary, checked;
+    StringRef device, summary, checked, lookedAt;
     bool hasLibrary;
   };
   for (Kind kind : {
            Kind{"opencl", "OpenCL kernels and a library that calls them",
-                "a C program on PoCL", true},
+                "a C program on PoCL", "", true},
            {"vulkan", "SPIR-V kernels and a library that calls them",
-            "a C program on Mesa's lavapipe", true},
-           {"cuda", "PTX kernels and a library that calls them", "", true},
-           {"metal", "Metal kernels", "", false},
-           {"d3d12", "HLSL kernels", "", false},
+            "a C program on Mesa's lavapipe", "", true},
+           {"cuda", "PTX kernels and a library that calls them", "",
+            "assembled by ptxas", true},
+           {"metal", "Metal kernels", "", "type-checked by clang", false},
+           {"d3d12", "HLSL kernels", "", "compiled by glslang", false},
        })
     registerForm(
         std::make_unique<DeviceForm>(kind.device, kind.summary, kind.checked,
-                                     kind.hasLibrary));
+                                     kind.lookedAt, kind.hasLibrary));
   return true;
 }();
 

@@ -71,6 +71,9 @@ public:
   /// Who runs what is made for a target in the tests, as a README says it;
   /// empty where nobody does.
   virtual std::string checkedBy(const Target &target) const { return ""; }
+  /// Who looks, where nobody runs it, at what is made for a device: "assembled by
+  /// ptxas"; empty where nobody does.
+  virtual std::string lookedAtBy() const { return ""; }
   /// Writes it. False after messages.
   virtual bool write(Emission &emission) const = 0;
 };

@@ -119,14 +119,17 @@ void replaceAll(std::string &text, StringRef from, StringRef to) {
 TextWriter::TextWriter(const Form &form, const Emission &emission,
                        const Interface &of)
     : folder(*emission.folder) {
-  std::string by = form.checkedBy(emission.target);
+  std::string by = form.checkedBy(emission.target), lookedAt = form.lookedAtBy();
   values = {{"NAME", of.name},
             {"UPPER", StringRef(of.name).upper()},
             {"MODEL", of.model},
             {"PORTS", StringRef(of.portLines("- ")).rtrim().str()},
             {"TARGET", emission.target.machine},
-            {"CHECKED", by.empty() ? "Generated, never run: no test runs this form on this target."
-                                   : "Code like this is run by the compiler's tests: " + by + "."}};
+            {"CHECKED", !by.empty() ? "Code like this is run by the compiler's tests: " + by + "."
+                        : lookedAt.empty()
+                            ? "Generated, never run: no test runs this form on this target."
+                            : "Generated, never run: in the compiler's tests, kernels like these are " +
+                                  lookedAt + "."}};
 }
 
 std::string TextWriter::fill(std::string text) const {
