@@ -25,7 +25,7 @@ static halcyon_status refused(halcyon_session &S, const char *What) {
               S.KernelSpoke.load() ? S.KernelText : "the device said no more");
 }
 
-bool DeviceMemory::allocate(halcyon_session &S, Block &B, uint64_t Bytes,
+bool DeviceMemory::allocate(halcyon_session &S, DeviceBlock &B, uint64_t Bytes,
                             unsigned Unit) {
   if (B.Buffer.device && B.Bytes >= Bytes)
     return true;
@@ -41,13 +41,14 @@ bool DeviceMemory::allocate(halcyon_session &S, Block &B, uint64_t Bytes,
   return Api->device_malloc(S.UserContext, &B.Buffer, Api) == 0;
 }
 
-void DeviceMemory::release(halcyon_session &S, Block &B) {
+void DeviceMemory::release(halcyon_session &S, DeviceBlock &B) {
   if (B.Buffer.device)
     Api->device_free(S.UserContext, &B.Buffer);
-  B = Block();
+  B = DeviceBlock();
 }
 
-DeviceMemory::Block *DeviceMemory::blockOf(const halcyon_view &View) {
+const DeviceBlock *DeviceMemory::blockOf(const halcyon_view &View) const {
+  auto Of = [](const Port &P) { return P.Kept ? P.Kept : &P.Own; };
   switch (View.space) {
   case HALCYON_ARENA:
     return &Arena;
@@ -57,9 +58,9 @@ DeviceMemory::Block *DeviceMemory::blockOf(const halcyon_view &View) {
         return &Weights[I];
     return nullptr;
   case HALCYON_INPUT:
-    return &Ports[View.index];
+    return Of(Ports[View.index]);
   case HALCYON_OUTPUT:
-    return &Ports[NumInputs + View.index];
+    return Of(Ports[NumInputs + View.index]);
   default:
     return nullptr;
   }
@@ -67,7 +68,7 @@ DeviceMemory::Block *DeviceMemory::blockOf(const halcyon_view &View) {
 
 bool DeviceMemory::putView(halcyon_session &S, uint32_t Index) {
   const halcyon_view &View = S.Program->views[Index];
-  Block *B = blockOf(View);
+  const DeviceBlock *B = blockOf(View);
   if (S.OfImage[Index] || !B)
     return true;
   uint64_t Bytes = View.offset - B->Start;
@@ -90,11 +91,11 @@ halcyon_status DeviceMemory::open(halcyon_session &S) {
   Api = static_cast<const halide_device_interface_t *>(P.device());
   NumInputs = P.num_inputs;
   NumPorts = P.num_inputs + P.num_outputs;
-  Ports = static_cast<Block *>(S.Memory.allocate(NumPorts * sizeof(Block)));
+  Ports = static_cast<Port *>(S.Memory.allocate(NumPorts * sizeof(Port)));
   if (!Ports)
     return fail(S.Error, HALCYON_NO_MEMORY, "out of memory");
   for (uint32_t I = 0; I != NumPorts; ++I)
-    new (&Ports[I]) Block();
+    new (&Ports[I]) Port();
   return copyWeights(S);
 }
 
@@ -137,24 +138,19 @@ halcyon_status DeviceMemory::copyWeights(halcyon_session &S) {
     ++Count;
   if (!Count)
     return HALCYON_OK;
-  Weights = static_cast<Block *>(S.Memory.allocate(Count * sizeof(Block)));
+  Weights = static_cast<DeviceBlock *>(S.Memory.allocate(Count * sizeof(DeviceBlock)));
   if (!Weights)
     return fail(S.Error, HALCYON_NO_MEMORY, "out of memory");
   NumWeights = Count;
   for (uint32_t I = 0; I != Count; ++I)
-    new (&Weights[I]) Block();
+    new (&Weights[I]) DeviceBlock();
   uint64_t At = 0;
   for (uint32_t I = 0; I != Count; At += Weights[I++].Bytes) {
-    Block &B = Weights[I];
+    DeviceBlock &B = Weights[I];
     if (!allocate(S, B, endOfBlock(P, At) - At, WideUnit))
       return refused(S, "the weights have no place on the device");
     B.Start = At;
-    B.Buffer.host = const_cast<uint8_t *>(S.Weights) + At;
-    B.Buffer.set_host_dirty();
-    int Code = Api->copy_to_device(S.UserContext, &B.Buffer, Api);
-    B.Buffer.host = nullptr;
-    B.Buffer.flags = 0;
-    if (Code != 0)
+    if (!toDevice(S, B, S.Weights + At, B.Bytes))
       return refused(S, "the weights can't be copied to the device");
   }
   return HALCYON_OK;
@@ -168,45 +164,113 @@ halcyon_status DeviceMemory::place(halcyon_session &S) {
   for (uint32_t I = 0; Good && I != NumPorts; ++I) {
     const halcyon_port &Port =
         I < NumInputs ? P.inputs[I] : P.outputs[I - NumInputs];
-    Good = allocate(S, Ports[I], halcyon_port_bytes(&Port, S.Batch), 1);
+    Good = Ports[I].Kept ||
+           allocate(S, Ports[I].Own, halcyon_port_bytes(&Port, S.Batch), 1);
   }
   for (uint32_t I = 0; Good && I != P.num_views; ++I)
     Good = putView(S, I);
   return Good ? HALCYON_OK : refused(S, "the arena has no place on the device");
 }
 
+//===----------------------------------------------------------------------===//
+// Copies
+//===----------------------------------------------------------------------===//
+
+/// The first `Bytes` of a block, and where the CPU has them.
+static halide_buffer_t partOf(const DeviceBlock &B, halide_dimension_t &Dim,
+                              void *Host, uint64_t Bytes) {
+  halide_buffer_t Buffer = B.Buffer;
+  const uint64_t Unit = uint64_t(Buffer.type.bytes());
+  Dim = B.Dim;
+  Dim.extent = int32_t((Bytes + Unit - 1) / Unit);
+  Buffer.dim = &Dim;
+  Buffer.host = static_cast<uint8_t *>(Host);
+  return Buffer;
+}
+
+bool DeviceMemory::toDevice(halcyon_session &S, const DeviceBlock &B,
+                            const void *From, uint64_t Bytes) {
+  halide_dimension_t Dim;
+  halide_buffer_t Buffer = partOf(B, Dim, const_cast<void *>(From), Bytes);
+  Buffer.set_host_dirty();
+  return Api->copy_to_device(S.UserContext, &Buffer, Api) == 0;
+}
+
+bool DeviceMemory::toHost(halcyon_session &S, const DeviceBlock &B, void *To,
+                          uint64_t Bytes) {
+  halide_dimension_t Dim;
+  halide_buffer_t Buffer = partOf(B, Dim, To, Bytes);
+  Buffer.set_device_dirty();
+  return Api->copy_to_host(S.UserContext, &Buffer) == 0;
+}
+
 halcyon_status DeviceMemory::copyIn(halcyon_session &S) {
   for (uint32_t I = 0; Api && I != NumInputs; ++I) {
-    halide_buffer_t Buffer = Ports[I].Buffer;
-    Buffer.host = const_cast<uint8_t *>(static_cast<const uint8_t *>(S.Inputs[I]));
-    halide_dimension_t Dim = Ports[I].Dim;
-    Dim.extent = int32_t(halcyon_port_bytes(&S.Program->inputs[I], S.Batch));
-    Buffer.dim = &Dim;
-    Buffer.set_host_dirty();
-    if (Api->copy_to_device(S.UserContext, &Buffer, Api) != 0)
+    const uint64_t Bytes = halcyon_port_bytes(&S.Program->inputs[I], S.Batch);
+    if (Ports[I].Kept)
+      continue;
+    if (!toDevice(S, Ports[I].Own, S.Inputs[I], Bytes))
       return refused(S, "an input can't be copied to the device");
+    OfRuns.In += Bytes;
   }
   return HALCYON_OK;
 }
 
 halcyon_status DeviceMemory::copyOut(halcyon_session &S) {
   for (uint32_t I = NumInputs; Api && I != NumPorts; ++I) {
-    halide_buffer_t Buffer = Ports[I].Buffer;
-    Buffer.host = static_cast<uint8_t *>(S.Outputs[I - NumInputs]);
-    halide_dimension_t Dim = Ports[I].Dim;
-    Dim.extent = int32_t(
-        halcyon_port_bytes(&S.Program->outputs[I - NumInputs], S.Batch));
-    Buffer.dim = &Dim;
-    Buffer.set_device_dirty();
-    if (Api->copy_to_host(S.UserContext, &Buffer) != 0)
+    const uint32_t Output = I - NumInputs;
+    const uint64_t Bytes = halcyon_port_bytes(&S.Program->outputs[Output], S.Batch);
+    if (Ports[I].Kept)
+      continue;
+    if (!toHost(S, Ports[I].Own, S.Outputs[Output], Bytes))
       return refused(S, "an output can't be copied from the device");
+    OfRuns.Out += Bytes;
+  }
+  return HALCYON_OK;
+}
+
+//===----------------------------------------------------------------------===//
+// Blocks that are kept
+//===----------------------------------------------------------------------===//
+
+halcyon_status DeviceMemory::keep(halcyon_session &S, DeviceBlock &B,
+                                  uint64_t Bytes) {
+  return allocate(S, B, Bytes, 1) ? HALCYON_OK
+                                  : refused(S, "a tensor has no place on the device");
+}
+
+halcyon_status DeviceMemory::copyIn(halcyon_session &S, const DeviceBlock &B,
+                                    const void *From) {
+  if (!toDevice(S, B, From, B.Bytes))
+    return refused(S, "a tensor can't be copied to the device");
+  OfKept.In += B.Bytes;
+  return HALCYON_OK;
+}
+
+halcyon_status DeviceMemory::copyOut(halcyon_session &S, const DeviceBlock &B,
+                                     void *To) {
+  if (!toHost(S, B, To, B.Bytes))
+    return refused(S, "a tensor can't be copied from the device");
+  OfKept.Out += B.Bytes;
+  return HALCYON_OK;
+}
+
+halcyon_status DeviceMemory::bind(halcyon_session &S, halcyon_space Space,
+                                  uint32_t Index, const DeviceBlock &B) {
+  Port &P = Ports[Space == HALCYON_INPUT ? Index : NumInputs + Index];
+  P.Kept = &B;
+  release(S, P.Own);
+  for (uint32_t I = 0; I != S.Program->num_views; ++I) {
+    const halcyon_view &View = S.Program->views[I];
+    if (View.space == Space && View.index == Index && !putView(S, I))
+      return refused(S, "a tensor has no place on the device");
   }
   return HALCYON_OK;
 }
 
 halcyon_status DeviceMemory::wait(halcyon_session &S) {
   // Halide asks a buffer which device it lies on.
-  if (Api && Api->device_sync(S.UserContext, &Ports[0].Buffer) != 0)
+  if (Api && Api->device_sync(S.UserContext, &Arena.Buffer) != 0)
     return refused(S, "the device failed");
   return HALCYON_OK;
 }
@@ -218,8 +282,8 @@ void DeviceMemory::close(halcyon_session &S) {
   for (uint32_t I = 0; I != NumWeights; ++I)
     release(S, Weights[I]);
   for (uint32_t I = 0; Ports && I != NumPorts; ++I)
-    release(S, Ports[I]);
-  S.Memory.release(Weights, NumWeights * sizeof(Block));
-  S.Memory.release(Ports, NumPorts * sizeof(Block));
+    release(S, Ports[I].Own);
+  S.Memory.release(Weights, NumWeights * sizeof(DeviceBlock));
+  S.Memory.release(Ports, NumPorts * sizeof(Port));
   Api = nullptr;
 }

@@ -4,6 +4,7 @@
 #define HALCYON_RUNTIME_DEVICE_H
 
 #include "halcyon/halcyon.h"
+#include "halcyon/program.h"
 
 #include <HalideRuntime.h>
 
@@ -11,10 +12,23 @@ struct halcyon_session;
 
 namespace halcyon {
 
+/// Elements in a row, in a device's memory.
+struct DeviceBlock {
+  halide_buffer_t Buffer = {};
+  halide_dimension_t Dim = {};
+  uint64_t Start = 0; ///< where in the weights it begins
+  uint64_t Bytes = 0;
+};
+
+/// Bytes that were copied to a device and back.
+struct DeviceTraffic {
+  uint64_t In = 0, Out = 0;
+};
+
 /// The arena, the weights and a copy of every input and output, in a device's
 /// memory. All that a run reads and writes stays there: inputs are copied in
-/// before the first kernel, outputs out behind the last. Programs for a CPU have
-/// none.
+/// before the first kernel, outputs out behind the last, but for those that are
+/// bound to a block that somebody keeps there. Programs for a CPU have none.
 class DeviceMemory {
 public:
   explicit operator bool() const { return Api; }
@@ -29,25 +43,37 @@ public:
   halcyon_status wait(halcyon_session &S);
   void close(halcyon_session &S);
 
+  /// A block that stays there from run to run. Every session on the device can be
+  /// bound to it, be it made with another; it is released while one is left.
+  halcyon_status keep(halcyon_session &S, DeviceBlock &B, uint64_t Bytes);
+  halcyon_status copyIn(halcyon_session &S, const DeviceBlock &B, const void *From);
+  halcyon_status copyOut(halcyon_session &S, const DeviceBlock &B, void *To);
+  void release(halcyon_session &S, DeviceBlock &B);
+  /// Lets an input or output lie in a block that is kept.
+  halcyon_status bind(halcyon_session &S, halcyon_space Space, uint32_t Index,
+                      const DeviceBlock &B);
+
+  /// Of all runs so far, and of blocks that are kept.
+  DeviceTraffic OfRuns, OfKept;
+
 private:
-  /// Elements in a row.
-  struct Block {
-    halide_buffer_t Buffer = {};
-    halide_dimension_t Dim = {};
-    uint64_t Start = 0; ///< where in the weights it begins
-    uint64_t Bytes = 0;
+  struct Port {
+    DeviceBlock Own;
+    const DeviceBlock *Kept = nullptr; ///< in its place
   };
 
-  bool allocate(halcyon_session &S, Block &B, uint64_t Bytes, unsigned Unit);
-  void release(halcyon_session &S, Block &B);
+  bool allocate(halcyon_session &S, DeviceBlock &B, uint64_t Bytes, unsigned Unit);
   bool putView(halcyon_session &S, uint32_t View);
-  Block *blockOf(const halcyon_view &View);
+  const DeviceBlock *blockOf(const halcyon_view &View) const;
   halcyon_status copyWeights(halcyon_session &S);
+  bool toDevice(halcyon_session &S, const DeviceBlock &B, const void *From,
+                uint64_t Bytes);
+  bool toHost(halcyon_session &S, const DeviceBlock &B, void *To, uint64_t Bytes);
 
   const halide_device_interface_t *Api = nullptr;
-  Block Arena;
-  Block *Weights = nullptr;
-  Block *Ports = nullptr; ///< of all inputs, then of all outputs
+  DeviceBlock Arena;
+  DeviceBlock *Weights = nullptr;
+  Port *Ports = nullptr; ///< of all inputs, then of all outputs
   uint32_t NumWeights = 0, NumInputs = 0, NumPorts = 0;
 };
 

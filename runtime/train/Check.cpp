@@ -49,7 +49,7 @@ void Checker::fillWeights() {
   if (!options.weights.empty())
     file = readSafetensors(options.weights);
   uint64_t item = 0;
-  for (auto &[name, tensor] : model.weights) {
+  for (auto &[name, tensor] : model.weights.change()) {
     Random random(options.seed, Random::Initialize, item++);
     auto found = file.tensors.find(name);
     if (found != file.tensors.end()) {
@@ -99,6 +99,7 @@ void Checker::fillInputs() {
 
 /// The mean loss of the batch, as gradients are of.
 double Checker::loss() {
+  model.weights.change(); // what is checked may be one of them
   const Tensors &outputs = model.evaluate(batch);
   const Tensor &values = outputs.at("loss");
   double sum = 0;
@@ -201,7 +202,7 @@ bool Checker::run() {
   uint64_t item = 0;
   for (auto &[name, gradient] : gradients) {
     auto input = batch.inputs.find(name);
-    Tensor &tensor = input != batch.inputs.end() ? input->second : model.weights.at(name);
+    Tensor &tensor = input != batch.inputs.end() ? input->second : model.weights.change().at(name);
     Outcome outcome =
         check(tensor, gradient, Random(options.seed, Random::Mix, item++));
     bool right = outcome.worst <= limit;

@@ -12,9 +12,9 @@
 namespace halcyon::train {
 
 void Trainer::saveWeights(const std::string &name) {
-  const Tensors *averaged = averagedWeights();
+  State *averaged = averagedWeights();
   std::map<std::string, std::map<std::string, const Tensor *>> files;
-  for (auto &[weight, tensor] : averaged ? *averaged : model.weights) {
+  for (auto &[weight, tensor] : (averaged ? *averaged : model.weights).get()) {
     std::string into = name, own = weight;
     for (const std::string player : plan.value("models", Json::array()))
       if (weight.starts_with(player + ".")) {
@@ -37,11 +37,11 @@ std::string Trainer::weightFiles(const std::string &name) const {
 
 void Trainer::saveState() {
   std::map<std::string, const Tensor *> tensors;
-  for (auto &[name, tensor] : model.weights)
+  for (auto &[name, tensor] : model.weights.get())
     tensors[name] = &tensor;
-  for (auto &[name, tensor] : model.slots)
+  for (auto &[name, tensor] : model.slots.get())
     tensors["slot:" + name] = &tensor;
-  for (auto &[name, tensor] : averages)
+  for (auto &[name, tensor] : averages.get())
     tensors["average:" + name] = &tensor;
   Json note = {{"epoch", place.epoch},       {"batch", place.batch},
                {"step", place.step},         {"best", place.best},
@@ -63,8 +63,8 @@ void Trainer::loadState() {
   Json note = Json::parse(state.notes["training"], nullptr, false);
   if (!note.is_object() || !note.contains("sums"))
     throw Failure(path + ": it is no training's state");
-  auto take = [&](Tensors &into, const std::string &prefix) {
-    for (auto &[name, tensor] : into) {
+  auto take = [&](State &into, const std::string &prefix) {
+    for (auto &[name, tensor] : into.change()) {
       auto found = state.tensors.find(prefix + name);
       if (found == state.tensors.end() || found->second.shape != tensor.shape ||
           found->second.element != tensor.element)

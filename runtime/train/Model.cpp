@@ -2,6 +2,8 @@
 
 #include "Model.h"
 
+#include "session.h"
+
 #include <algorithm>
 
 namespace halcyon::train {
@@ -55,11 +57,9 @@ Model::Model(const halcyon_trainer &trainer, const Json &plan, uint32_t threads)
       std::string name = nameOf(*program, port);
       Element element = elementOf(port, name);
       if (strip(name, "param:")) {
-        if (!weights.contains(name))
-          weights[name] = Tensor(element, shapeOf(port, 1));
+        weights.change().try_emplace(name, element, shapeOf(port, 1));
       } else if (strip(name, "slot:")) {
-        if (!slots.contains(name))
-          slots[name] = Tensor(element, shapeOf(port, 1));
+        slots.change().try_emplace(name, element, shapeOf(port, 1));
       } else if (!isScalar(name)) {
         DataInput input{name, element, shapeOf(port, 1), nullptr};
         if (!input.shape.empty())
@@ -88,6 +88,8 @@ Model::Model(const halcyon_trainer &trainer, const Json &plan, uint32_t threads)
 }
 
 Model::~Model() {
+  weights.release();
+  slots.release();
   for (Side &stepper : steppers)
     halcyon_session_destroy(stepper.session);
   halcyon_session_destroy(evaluator.session);
@@ -114,22 +116,18 @@ void Model::open(Side &side, const halcyon_program *program, uint32_t threads) {
 }
 
 /// Binds weights and slots, whose new values take the place of the old.
-void Model::bindState(Side &side, const Tensors &from) {
+void Model::bindState(Side &side, State &from) {
   const halcyon_program &program = *side.program;
-  auto memoryOf = [&](std::string name) -> void * {
-    const Tensor *tensor = nullptr;
+  auto bind = [&](halcyon_space space, uint32_t index, std::string name) {
     if (strip(name, "param:"))
-      tensor = &from.at(name);
+      from.bind(side.session, space, index, name);
     else if (strip(name, "slot:"))
-      tensor = &slots.at(name);
-    return tensor ? const_cast<std::byte *>(tensor->data()) : nullptr;
+      slots.bind(side.session, space, index, name);
   };
   for (uint32_t i = 0; i < program.num_inputs; ++i)
-    if (void *memory = memoryOf(nameOf(program, program.inputs[i])))
-      halcyon_session_bind_input(side.session, i, memory);
+    bind(HALCYON_INPUT, i, nameOf(program, program.inputs[i]));
   for (uint32_t i = 0; i < program.num_outputs; ++i)
-    if (void *memory = memoryOf(nameOf(program, program.outputs[i])))
-      halcyon_session_bind_output(side.session, i, memory);
+    bind(HALCYON_OUTPUT, i, nameOf(program, program.outputs[i]));
 }
 
 const Tensors &Model::run(Side &side, const Batch &batch) {
@@ -165,15 +163,21 @@ const Tensors &Model::run(Side &side, const Batch &batch) {
 }
 
 const Tensors &Model::step(const Batch &batch, size_t turn) {
-  return run(steppers[turn], batch);
+  weights.enter();
+  slots.enter();
+  const Tensors &outputs = run(steppers[turn], batch);
+  weights.leave();
+  slots.leave();
+  return outputs;
 }
 
-const Tensors &Model::evaluate(const Batch &batch, const Tensors *others) {
-  const Tensors *wanted = others ? others : &weights;
+const Tensors &Model::evaluate(const Batch &batch, State *others) {
+  State *wanted = others ? others : &weights;
   if (wanted != evaluated) {
     bindState(evaluator, *wanted);
     evaluated = wanted;
   }
+  wanted->enter();
   return run(evaluator, batch);
 }
 
@@ -189,16 +193,37 @@ uint64_t Model::stepBytes(uint32_t images) const {
 }
 
 uint64_t Model::bytes(uint32_t images) const {
-  uint64_t sum = stepBytes(images) + arenaBytes(*trainer.eval, images);
-  for (const Tensors *state : {&weights, &slots})
-    for (auto &[name, tensor] : *state)
-      sum += tensor.bytes();
-  return sum;
+  return stepBytes(images) + arenaBytes(*trainer.eval, images) + weights.bytes() +
+         slots.bytes();
 }
 
 void Model::startProfile() {
-  for (Side &stepper : steppers)
+  for (Side &stepper : steppers) {
     halcyon_session_set_profiling(stepper.session, 1);
+    stepper.session->Device.OfRuns = {};
+  }
+}
+
+/// What a step copies to a device and back, and what all of the training did of what
+/// stays there. All sessions' steps are as many.
+void Model::printTraffic() const {
+  DeviceTraffic ofSteps, ofState;
+  halcyon_call_profile call = {};
+  for (const Side &stepper : steppers) {
+    const DeviceMemory &device = stepper.session->Device;
+    if (!device)
+      return;
+    halcyon_session_profile(stepper.session, 0, &call);
+    ofSteps.In += device.OfRuns.In;
+    ofSteps.Out += device.OfRuns.Out;
+    ofState.In += device.OfKept.In;
+    ofState.Out += device.OfKept.Out;
+  }
+  const uint64_t steps = std::max<uint64_t>(call.runs, 1);
+  printf("a step copies %llu bytes to the device and %llu back; weights and slots took "
+         "%llu there, %llu back\n",
+         (unsigned long long)(ofSteps.In / steps), (unsigned long long)(ofSteps.Out / steps),
+         (unsigned long long)ofState.In, (unsigned long long)ofState.Out);
 }
 
 void Model::printProfile() const {
@@ -219,6 +244,7 @@ void Model::printProfile() const {
            total > 0 ? 100 * call.total_ms / total : 0, call.algorithm, call.layer,
            call.line);
   printf("%10.3f ms a step\n", total);
+  printTraffic();
 }
 
 } // namespace halcyon::train

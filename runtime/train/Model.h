@@ -4,10 +4,9 @@
 #define HALCYON_TRAIN_MODEL_H
 
 #include "Loader.h"
+#include "State.h"
 
 #include "halcyon/training.h"
-
-#include <set>
 
 namespace halcyon::train {
 
@@ -21,8 +20,8 @@ public:
   ~Model();
 
   const halcyon_trainer &trainer;
-  Tensors weights;           ///< by their own names
-  Tensors slots;             ///< by "SLOT:NAME"
+  State weights;             ///< by their own names
+  State slots;               ///< by "SLOT:NAME"
   std::vector<DataInput> inputs; ///< what the data fill
   Scalars scalars;
 
@@ -35,7 +34,7 @@ public:
   /// One of them. What it gives holds the loss, and the last what metrics need.
   const Tensors &step(const Batch &batch, size_t turn = 0);
   /// The same without a change, with other weights if some are given.
-  const Tensors &evaluate(const Batch &batch, const Tensors *others = nullptr);
+  const Tensors &evaluate(const Batch &batch, State *others = nullptr);
 
   /// Bytes that a whole step with so many images needs beside weights and slots.
   uint64_t stepBytes(uint32_t images) const;
@@ -55,12 +54,13 @@ private:
   };
 
   void open(Side &side, const halcyon_program *program, uint32_t threads);
-  void bindState(Side &side, const Tensors &from);
+  void bindState(Side &side, State &from);
   const Tensors &run(Side &side, const Batch &batch);
+  void printTraffic() const;
 
   std::vector<Side> steppers;
   Side evaluator;
-  const Tensors *evaluated = nullptr;
+  State *evaluated = nullptr; ///< the weights that the evaluator is bound to
   std::set<std::string> changed;
 };
 

@@ -25,7 +25,7 @@ static constexpr size_t reviewedImages = 10000;
 
 Json Trainer::reviewWeights(const Sums &sums) {
   Json result = Json::object();
-  for (auto &[name, tensor] : model.weights) {
+  for (auto &[name, tensor] : model.weights.get()) {
     if (!model.changes(name) || tensor.shape.size() < 2)
       continue;
     size_t count = tensor.size(), rows = size_t(tensor.shape[0]), row = count / rows;

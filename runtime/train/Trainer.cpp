@@ -77,11 +77,12 @@ void Trainer::startWeights() {
   std::set<std::string> zeroed;
   if (plan.contains("last_norms"))
     zeroed = plan["last_norms"].get<std::set<std::string>>();
-  for (auto &[name, tensor] : model.weights)
+  Tensors &weights = model.weights.change();
+  for (auto &[name, tensor] : weights)
     initialize(tensor, name, init, zeroed, options.seed);
   if (plan.contains("average"))
-    for (auto &[name, tensor] : model.weights)
-      averages[name] = Tensor(tensor.element, tensor.shape);
+    for (auto &[name, tensor] : weights)
+      averages.change()[name] = Tensor(tensor.element, tensor.shape);
   std::string from = options.weights;
   std::set<std::string> except;
   if (plan.contains("from")) {
@@ -104,14 +105,14 @@ void Trainer::startWeights() {
     TensorFile file = readSafetensors(path);
     for (const std::string name : part.at("weights")) {
       std::string whole = prefix + "." + name;
-      take(file, path, name, model.weights.at(whole), "");
+      take(file, path, name, weights.at(whole), "");
       except.insert(whole);
     }
   }
   if (from.empty())
     return;
   TensorFile file = readSafetensors(from);
-  for (auto &[name, tensor] : model.weights)
+  for (auto &[name, tensor] : weights)
     if (!except.contains(name))
       take(file, from, name, tensor,
            "; write 'from ... except " + name + "' to begin it anew");
@@ -222,8 +223,9 @@ void Trainer::average() {
     double kept = first ? 0
                   : ema ? how.at("decay").get<double>()
                         : 1 - 1 / double(place.averaged + 1);
-    for (auto &[name, tensor] : averages) {
-      const Tensor &now = model.weights.at(name);
+    const Tensors &weights = model.weights.get();
+    for (auto &[name, tensor] : averages.change()) {
+      const Tensor &now = weights.at(name);
       for (size_t i = 0, count = tensor.size(); i < count; ++i)
         tensor.set(i, kept * tensor.at(i) + (1 - kept) * now.at(i));
     }
@@ -231,7 +233,7 @@ void Trainer::average() {
   }
 }
 
-const Tensors *Trainer::averagedWeights() const {
+State *Trainer::averagedWeights() {
   return place.averaged ? &averages : nullptr;
 }
 
@@ -368,7 +370,7 @@ bool Trainer::run() {
   log = std::make_unique<Log>(file("log.jsonl"), place.step, options.quiet);
   writeWhole(file("plan.json"), plan.dump(1) + "\n");
   size_t trained = 0;
-  for (auto &[name, tensor] : model.weights)
+  for (auto &[name, tensor] : model.weights.get())
     trained += model.changes(name) ? tensor.size() : 0;
   log->say(std::to_string(training->size()) + " images" +
            (validation ? ", " + std::to_string(validation->size()) + " to validate" : "") +

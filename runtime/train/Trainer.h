@@ -65,7 +65,7 @@ private:
   double evaluateOn(const Batch &batch, Sums &sums);
   void addMetrics(const Tensors &outputs, const Batch &batch);
   void average();
-  const Tensors *averagedWeights() const;
+  State *averagedWeights();
   Standing standing(const Sums &sums) const;
   Standing validate();
   bool endEpoch(const Sums &sums, double seconds);
@@ -91,7 +91,8 @@ private:
   std::unique_ptr<Loader> loader, validationLoader;
   std::vector<std::unique_ptr<Metric>> metrics;
   std::unique_ptr<Rate> rate;
-  Tensors averages, previous; ///< previous: weights of the epoch before
+  State averages;
+  Tensors previous; ///< weights of the epoch before
   uint32_t batchSize;
   uint64_t epochs;
   std::vector<std::string> turnNames; ///< of models in turn
