@@ -3,6 +3,7 @@
 #include "compiler/codegen/LowerKernel.h"
 #include "compiler/codegen/CSource.h"
 #include "compiler/codegen/Cache.h"
+#include "compiler/codegen/DeviceDoubles.h"
 #include "compiler/codegen/DeviceViews.h"
 #include "compiler/codegen/MachineCode.h"
 #include "compiler/codegen/RegisterTiles.h"
@@ -114,6 +115,8 @@ std::string lowerKernel(exec::KernelOp op, const Target &target,
         mendNumbers(pipeline);
       if (machine.has_feature(Halide::Target::Vulkan))
         mendQuotients(pipeline);
+      if (machine.has_feature(Halide::Target::CLDoubles))
+        mendDoubles(pipeline, machine);
       if (!options.asserts)
         machine = machine.with_feature(Halide::Target::NoAsserts)
                       .with_feature(Halide::Target::NoBoundsQuery);

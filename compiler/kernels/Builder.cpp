@@ -3,6 +3,8 @@
 #include "compiler/kernels/Builder.h"
 #include "dialects/cnn/Support.h"
 
+#include "mlir/IR/TypeUtilities.h"
+
 using namespace mlir;
 using Halide::Expr;
 using Halide::Func;
@@ -290,9 +292,23 @@ static bool namesInfinity(const Group &group) {
       .wasInterrupted();
 }
 
+/// Whether a group computes in double precision.
+static bool hasDoubles(const Group &group) {
+  auto isDouble = [](Value value) {
+    return getElementTypeOrSelf(value.getType()).isF64();
+  };
+  return llvm::any_of(group.inputs(), isDouble) ||
+         llvm::any_of(group.outputs(), isDouble);
+}
+
 Halide::Target KernelBuilder::halideTarget(bool withDevice) const {
   Halide::Target result(target.halide +
                         (withDevice ? target.device->halide : ""));
+  // Each is of one kind of device; kernels that ask for what they make no use of
+  // would not run on devices without it.
+  if (withDevice && hasDoubles(group))
+    result = result.with_feature(Halide::Target::CLDoubles)
+                 .with_feature(Halide::Target::VulkanFloat64);
   return namesInfinity(group)
              ? result.with_feature(Halide::Target::StrictFloat)
              : result;

@@ -105,6 +105,7 @@ bool Device::makeDevice() {
   VkPhysicalDeviceFeatures All;
   Vk.vkGetPhysicalDeviceFeatures(Physical, &All);
   Features.shaderInt64 = All.shaderInt64;
+  Features.shaderFloat64 = All.shaderFloat64;
   float Priority = 1;
   VkDeviceQueueCreateInfo QueueInfo = {};
   QueueInfo.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO;

@@ -38,6 +38,7 @@ public:
   uint32_t family() const { return Family; }
   const VkPhysicalDeviceLimits &limits() const { return Properties.limits; }
   bool hasInt64() const { return Features.shaderInt64; }
+  bool hasFloat64() const { return Features.shaderFloat64; }
 
   /// Notes what went wrong and returns false.
   [[gnu::format(printf, 2, 3)]] bool fail(const char *Format, ...);

@@ -38,8 +38,8 @@ private:
 };
 } // namespace
 
-static constexpr uint32_t Magic = 0x07230203, CapabilityInt64 = 11,
-                          OpCapability = 17;
+static constexpr uint32_t Magic = 0x07230203, CapabilityFloat64 = 10,
+                          CapabilityInt64 = 11, OpCapability = 17;
 
 bool Module::readGrid(Device &D, Grid &G, const uint32_t *Words, size_t Count) {
   const char *Damaged = "a kernel's SPIR-V is damaged";
@@ -76,6 +76,8 @@ bool Module::readGrid(Device &D, Grid &G, const uint32_t *Words, size_t Count) {
       break;
     if (Words[I + 1] == CapabilityInt64 && !D.hasInt64())
       return D.fail("the device has no integers of 64 bits");
+    if (Words[I + 1] == CapabilityFloat64 && !D.hasFloat64())
+      return D.fail("the device has no numbers of double precision");
     I += Length;
   }
   return true;
