@@ -10,12 +10,13 @@ and none lies in an array that the assembler found no registers for.
 
 The table has a row for a grid. Occupancy is the part of a multiprocessor's threads that
 registers, shared memory and blocks leave room for. Arithmetic intensity is that of a kernel's
-layers, multiply-adds as two operations, over the bytes of its inputs, weights and outputs,
-each once: no cache is assumed to be too small, and none to keep anything between kernels.
+layers, multiply-adds as two operations of a direct convolution, over the bytes of its inputs,
+weights and outputs, each once: caches are large enough for a kernel, and keep nothing between two.
 """
 
 import argparse
 import json
+import math
 import pathlib
 import re
 import subprocess
@@ -114,18 +115,25 @@ def assemble(ptxas, arch, source):
     return list(read(done.stderr)), done.stderr.strip() if done.returncode else ""
 
 
+def moved(program, name, batch):
+    """Bytes of a kernel's inputs, weights and outputs, all f32."""
+    body = re.search(rf"exec\.kernel @{name} .*?\n    \}}\n", program, re.S)[0]
+    tensors = re.search(r"\^bb0\((.*)\):", body)[1] + re.findall(r"cnn\.yield .*", body)[-1]
+    return sum(4 * math.prod(batch if size == "?" else int(size) for size in shape.split("x")[:-1])
+               for shape in re.findall(r"tensor<([\dx?]*xf32)", tensors))
+
+
 def table(ptxas, network, target, batch):
     """A table of a network's kernels, in the order in which they are first called."""
     model = [ROOT / "examples" / f"{network}.cnn", "--target", target]
     def said(*command):
         return subprocess.run([HALCYON, *command], capture_output=True, text=True, check=True).stdout
     explained = json.loads(said("explain", *model, "--json"))
-    calls = re.findall(r"exec\.call @(\w+)", said("compile", *model, "--emit", "exec"))
+    program = said("compile", *model, "--emit", "exec")
+    calls = re.findall(r"exec\.call @(\w+)", program)
     calls = [name for name in calls if not name.startswith("image_")]
     assert len(calls) == len(explained["kernels"]), "explain has other kernels than the program"
     sources = {name: (text, launched) for name, text, launched in kernels(network, target)}
-    weights = [sum(4 * layer["parameters"] for layer in explained["layers"] if number in layer.get("kernels", []))
-               for number in range(1, len(calls) + 1)]
     print(f"| layer | calls | kernel | grid | threads | shared, bytes | registers | in memory, bytes | "
           f"{' | '.join(f'occupancy, {arch}' for arch in MULTIPROCESSORS)} | FLOP/byte |")
     print("|" + "---|" * (9 + len(MULTIPROCESSORS)))
@@ -134,7 +142,7 @@ def table(ptxas, network, target, batch):
         for name in dict.fromkeys(calls):
             first = calls.index(name)
             kernel = explained["kernels"][first]
-            intensity = batch * kernel["flops"] / (batch * (kernel["bytes"] - weights[first]) + weights[first])
+            intensity = batch * kernel["flops"] / moved(program, name, batch)
             text, launched = sources[name]
             source.write_text(text)
             archs = {arch: {grid.name: grid for grid in assemble(ptxas, arch, source)[0]} for arch in MULTIPROCESSORS}
