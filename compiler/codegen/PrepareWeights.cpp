@@ -3,6 +3,7 @@
 #include "compiler/codegen/PrepareWeights.h"
 #include "dialects/cnn/CnnOps.h"
 #include "dialects/cnn/Geometry.h"
+#include "dialects/cnn/Rows.h"
 
 using namespace mlir;
 
@@ -29,9 +30,7 @@ public:
     auto evaluated = std::make_unique<Evaluated>();
     Operation *op = value.getDefiningOp();
     if (auto weight = dyn_cast<cnn::WeightOp>(op)) {
-      auto shape = cast<RankedTensorType>(weight.getType()).getShape();
-      evaluated->values =
-          source.read(weight.getName(), shape, evaluated->storage);
+      evaluated->values = read(weight, evaluated->storage);
     } else {
       SmallVector<ArrayRef<float>> operands;
       for (Value operand : op->getOperands())
@@ -65,6 +64,20 @@ public:
   }
 
 private:
+  /// A parameter, or rows of one.
+  ArrayRef<float> read(cnn::WeightOp weight, std::vector<float> &storage) const {
+    SmallVector<int64_t> shape(cast<RankedTensorType>(weight.getType()).getShape());
+    auto rows = weight->getAttrOfType<DenseI64ArrayAttr>(cnn::kRowsAttr);
+    const int64_t count = shape[0];
+    if (rows)
+      shape[0] = rows[1];
+    ArrayRef<float> all = source.read(weight.getName(), shape, storage);
+    if (!rows)
+      return all;
+    const size_t row = all.size() / shape[0];
+    return all.slice(rows[0] * row, count * row);
+  }
+
   const WeightSource &source;
   llvm::DenseMap<Value, std::unique_ptr<Evaluated>> done;
   llvm::DenseMap<Value, int> remaining;

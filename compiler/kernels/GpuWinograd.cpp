@@ -10,6 +10,7 @@
 #include "compiler/kernels/GpuLoops.h"
 #include "compiler/kernels/GpuTile.h"
 #include "compiler/kernels/Loops.h"
+#include "compiler/targets/Binding.h"
 #include "dialects/cnn/Support.h"
 #include "dialects/cnn/Winograd.h"
 
@@ -36,7 +37,7 @@ public:
   }
   bool isForDevice() const override { return true; }
 
-  bool handles(const Group &group, const Target &,
+  bool handles(const Group &group, const Target &target,
                std::string &why) const override {
     if (!isPlainGroup<cnn::ConvOp>(group, /*prologue=*/true, why))
       return false;
@@ -47,6 +48,9 @@ public:
       why = "not a 3x3 window with stride, dilation and groups of 1";
     else if (s.c < kStep || s.o < kBlock)
       why = "too few channels for a product's tile";
+    else if (int64_t most = mostBound(target);
+             most && int64_t(4) * (m + 2) * (m + 2) * s.c * s.o > most)
+      why = "more transformed weights than the device binds";
     else
       return hasZeroPadding(conv, why);
     return false;

@@ -318,6 +318,31 @@ def AssignPrecision
   ];
 }
 
+def CutWeights : Pass<"cnn-cut-weights", "::halcyon::cnn::ModelOp"> {
+  let summary = "Weights that a device can bind";
+  let description = [{
+    Where a device's kernels see only so much of a buffer, a dense layer with more
+    weights becomes several, each of some of its outputs.
+
+    ```mlir
+    %w = cnn.weight "fc.weight" : tensor<8x64xf32>
+    %1 = cnn.linear %x, %w : (...) -> tensor<?x8xf32>
+    ```
+    becomes
+    ```mlir
+    %a = cnn.weight "fc.weight" {cnn.rows = array<i64: 0, 8>} : tensor<4x64xf32>
+    %b = cnn.weight "fc.weight" {cnn.rows = array<i64: 4, 8>} : tensor<4x64xf32>
+    %2 = cnn.linear %x, %a : (...) -> tensor<?x4xf32>
+    %3 = cnn.linear %x, %b : (...) -> tensor<?x4xf32>
+    %1 = cnn.concat %2, %3 : (...) -> tensor<?x8xf32>
+    ```
+  }];
+  let options = [
+    Option<"target", "target", "std::string", "\"host\"", "The machine">,
+    Option<"most", "most", "int64_t", "0", "Bytes of a weight; 0: what the machine binds">
+  ];
+}
+
 def FusePairs : Pass<"cnn-fuse-pairs", "::halcyon::cnn::ModelOp"> {
   let summary = "Two groups with structure become one kernel where that is faster";
   let description = [{

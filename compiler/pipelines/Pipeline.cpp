@@ -61,6 +61,7 @@ void buildGraphPipeline(OpPassManager &module, const PipelineOptions &options) {
   model.addPass(createSimplify());
   model.addPass(createCanonicalizerPass());
   model.addPass(createCSEPass());
+  model.addPass(createCutWeights({options.target, /*most=*/0}));
   model.addPass(createFuse());
   model.addPass(createAssignPrecision({options.target, options.precision}));
   model.addPass(createFusePairs({options.target, options.algorithm}));

@@ -1,5 +1,6 @@
 //===- Device.cpp - Devices beside a CPU ----------------------------------===//
 
+#include "compiler/targets/Binding.h"
 #include "compiler/targets/TargetFamily.h"
 
 using namespace llvm;
@@ -77,6 +78,14 @@ bool addDevice(Target &target, StringRef name) {
     return true;
   }
   return false;
+}
+
+int64_t mostBound(const Target &target) {
+  // Vulkan promises 128 MB, which Mesa's lavapipe and some phones have, and WebGPU
+  // the same; what lies with a weight in a buffer has to fit as well.
+  const bool isNarrow =
+      target.device && (target.device->name == "vulkan" || target.device->name == "webgpu");
+  return isNarrow ? int64_t(96) << 20 : 0;
 }
 
 } // namespace halcyon
