@@ -241,8 +241,8 @@ Value UpdateWeights::rateOf(const Trained &weight) {
                                                 : std::string("train.rate"));
 }
 
-/// One map per result of the rule, slots before the weight, which reads their
-/// new values rather than computing them again.
+/// One map per result of the rule, where that can be slots before the weight, which
+/// reads their new values rather than computing them again.
 LogicalResult UpdateWeights::update(Trained &weight) {
   Block &body = rule.getBody().front();
   Location loc = weight.input.getLoc();
@@ -268,24 +268,25 @@ LogicalResult UpdateWeights::update(Trained &weight) {
   }
   auto yields = body.getTerminator()->getOperands();
   auto names = llvm::to_vector(rule.getResultNames().getAsRange<StringAttr>());
+  auto operandNames = llvm::to_vector(rule.getOperandNames().getAsRange<StringAttr>());
   DenseMap<Value, Value> made; // what the rule yields, as tensors
-  SmallVector<size_t> order;
+  SmallVector<size_t> left;
   for (size_t i = 0; i < names.size(); ++i)
     if (names[i].getValue() != "weight")
-      order.push_back(i);
-  order.push_back(llvm::find_if(names, [](StringAttr n) {
-                    return n.getValue() == "weight";
-                  }) - names.begin());
-  for (size_t index : order) {
-    Value yielded = yields[index];
-    StringRef name = names[index].getValue();
-    if (isa<BlockArgument>(yielded))
-      continue; // it stays as it is
-    // The operations behind this result, down to what has been made.
-    llvm::SetVector<Operation *> slice;
-    llvm::SetVector<Value> leaves;
-    std::function<void(Value)> gather = [&](Value value) {
-      if (isa<BlockArgument>(value) || made.count(value)) {
+      left.push_back(i);
+  left.push_back(llvm::find_if(names, [](StringAttr n) {
+                   return n.getValue() == "weight";
+                 }) - names.begin());
+  // What stays as it is replaces nothing.
+  llvm::erase_if(left, [&](size_t i) { return isa<BlockArgument>(yields[i]); });
+  // The operations behind a result, down to what is given or has been made.
+  llvm::SetVector<Operation *> slice;
+  llvm::SetVector<Value> leaves;
+  auto gather = [&](Value yielded, Value alsoMade) {
+    slice.clear();
+    leaves.clear();
+    std::function<void(Value)> visit = [&](Value value) {
+      if (isa<BlockArgument>(value) || made.count(value) || value == alsoMade) {
         leaves.insert(value);
         return;
       }
@@ -293,10 +294,34 @@ LogicalResult UpdateWeights::update(Trained &weight) {
       if (slice.contains(op))
         return;
       for (Value operand : op->getOperands())
-        gather(operand);
+        visit(operand);
       slice.insert(op);
     };
-    gather(yielded);
+    visit(yielded);
+  };
+  // A new value takes the old one's place: whoever reads the old one comes before.
+  auto isReadLater = [&](size_t index) {
+    return llvm::any_of(left, [&](size_t other) {
+      if (other == index)
+        return false;
+      gather(yields[other], yields[index]);
+      return llvm::any_of(leaves, [&](Value leaf) {
+        auto argument = dyn_cast<BlockArgument>(leaf);
+        return argument && operandNames[argument.getArgNumber()] == names[index];
+      });
+    });
+  };
+  while (!left.empty()) {
+    auto next = llvm::find_if_not(left, isReadLater);
+    if (next == left.end())
+      return rule.emitError("the new values of ")
+             << names[left[0]] << " and " << names[left[1]]
+             << " each need the other's old one; write one by the other's new value";
+    size_t index = *next;
+    left.erase(next);
+    Value yielded = yields[index];
+    StringRef name = names[index].getValue();
+    gather(yielded, Value());
     SmallVector<Value> operands;
     for (Value leaf : leaves) {
       auto argument = dyn_cast<BlockArgument>(leaf);

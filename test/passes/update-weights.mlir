@@ -38,3 +38,27 @@ cnn.model @step attributes {cnn.train = {clip = [{call = "value", largest = 1.0 
     cnn.yield %5, %3 : f32, f32
   }
 }
+
+// A weight that needs a slot's old value comes before the new one.
+// CHECK-LABEL: cnn.model @before
+cnn.model @before attributes {cnn.train = {}} {
+  // CHECK-DAG: %[[SLOT:.*]] = cnn.input "slot:m:w" : tensor<4x3xf32>
+  %w = cnn.input "param:w" {cnn.wrt} : tensor<4x3xf32>
+  %g = cnn.map "gradient" %w : (tensor<4x3xf32>) -> tensor<4x3xf32> {
+  ^bb0(%a: f32):
+    %m = arith.mulf %a, %a : f32
+    cnn.yield %m : f32
+  }
+  cnn.output %g "grad:w" : tensor<4x3xf32>
+  // CHECK: cnn.map "lion.weight" {{.*}}%[[SLOT]]
+  // CHECK: cnn.output %{{.*}} "param:w"
+  // CHECK: cnn.map "lion.m" {{.*}}%[[SLOT]]
+  // CHECK: cnn.output %{{.*}} "slot:m:w"
+  cnn.rule "lion" ["weight", "gradient", "m"] -> ["weight", "m"] {
+  ^bb0(%weight: f32, %gradient: f32, %m: f32):
+    %0 = arith.addf %m, %gradient : f32
+    %1 = arith.subf %weight, %0 : f32
+    %2 = arith.mulf %m, %gradient : f32
+    cnn.yield %1, %2 : f32, f32
+  }
+}
