@@ -155,6 +155,11 @@ bool writeLibrary(const Form &form, Emission &emission, bool isShared) {
   texts.values["NEEDS"] = isShared ? "" : " -lm -lpthread";
   texts.values["CMAKE_NEEDS"] = isShared ? "" : "m;pthread";
   texts.values["RPATH"] = isShared ? " -Wl,-rpath,$PWD/lib" : "";
+  texts.values["DEVICE"] =
+      emission.target.device
+          ? " `kernels` has what the device's driver\ngets, for reading: the library has it within. Sessions "
+            "look for the driver when they are made."
+          : "";
   texts.values["VERSION"] = abiVersion();
   std::string error =
       emission.folder->write("include/" + name + ".h", libraryHeader(interface));
