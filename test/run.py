@@ -29,7 +29,7 @@ CMAKE = pathlib.Path(PYTHON).with_name("cmake")
 REFERENCE = [PYTHON, ROOT / "test" / "execute" / "run_reference.py"]
 ONNX = [PYTHON, ROOT / "test" / "onnx" / "run_onnx.py"]
 WRAPPED = r"(kernels/.*|runtime/runtime|tune/tune)\.test$"  # tests that only run what is a suite of its own
-CONVOLUTIONS = "direct,im2col,winograd2,winograd4"
+CONVOLUTIONS = "direct,im2col,winograd2,winograd4,winograd6"
 # On devices: kernels of every kind, and every algorithm of convolutions.
 DEVICE_LAYERS = "conv_same_(lower_)?k[35]|depthwise|linear|softmax|maxpool|upsample|chain|index_sum_of_sums"
 VULKAN_LAYERS = ("conv_same_k3_|conv_dilated3_k3_s2|transposed_k4_s3|conv_depthwise_k3_s2|linear_(100|784|of)|"

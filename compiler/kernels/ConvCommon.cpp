@@ -71,27 +71,88 @@ SmallVector<int64_t> ConvShape::halo(int oh, int ow) const {
 // Winograd's transforms
 //===----------------------------------------------------------------------===//
 
+/// Whether two rows, or columns, have the same factors but for signs, as those of
+/// points p and -p: some agree, and some don't.
+template <typename One, typename Other>
+static bool areTwins(int count, One one, Other other) {
+  bool agree = false, differ = false;
+  for (int i = 0; i < count; ++i) {
+    if (std::abs(one(i)) != std::abs(other(i)))
+      return false;
+    if (one(i) != 0)
+      (one(i) == other(i) ? agree : differ) = true;
+  }
+  return agree && differ;
+}
+
+/// The sum of factor * term; undefined where all factors are zero.
+static Halide::Expr weightedSum(ArrayRef<std::pair<double, Halide::Expr>> terms) {
+  Halide::Expr sum;
+  for (const auto &[factor, term] : terms) {
+    float f = (float)factor;
+    if (f == 0)
+      continue;
+    if (!sum.defined())
+      sum = f == 1 ? term : f == -1 ? -term : term * f;
+    else if (f == 1)
+      sum = sum + term;
+    else if (f == -1)
+      sum = sum - term;
+    else
+      sum = sum + term * f;
+  }
+  return sum;
+}
+
 Halide::Expr winogradTransform(ArrayRef<double> matrix, int n,
                                Halide::Expr index,
                                llvm::function_ref<Halide::Expr(int)> term) {
-  std::vector<Halide::Expr> values;
-  for (int row = 0, rows = (int)matrix.size() / n; row < rows; ++row) {
-    Halide::Expr sum;
-    for (int i = 0; i < n; ++i) {
-      float factor = (float)matrix[row * n + i];
-      if (factor == 0)
-        continue;
-      Halide::Expr t = term(i);
-      if (!sum.defined())
-        sum = factor == 1 ? t : factor == -1 ? -t : t * factor;
-      else if (factor == 1)
-        sum = sum + t;
-      else if (factor == -1)
-        sum = sum - t;
-      else
-        sum = sum + t * factor;
+  const int rows = (int)matrix.size() / n;
+  auto at = [&](int row, int column) { return matrix[row * n + column]; };
+  using Terms = SmallVector<std::pair<double, Halide::Expr>>;
+
+  // Columns that are twins, as transpose(A) has them: their terms' sum and
+  // difference stand for them, in all rows.
+  SmallVector<Halide::Expr> terms;
+  SmallVector<bool> isTwin(n, false);
+  for (int i = 0; i < n; ++i)
+    terms.push_back(term(i));
+  for (int i = 0; i + 1 < n; ++i)
+    if (!isTwin[i] &&
+        areTwins(rows, [&](int k) { return at(k, i); },
+                 [&](int k) { return at(k, i + 1); })) {
+      Halide::Expr sum = terms[i] + terms[i + 1], difference = terms[i] - terms[i + 1];
+      terms[i] = sum;
+      terms[i + 1] = difference;
+      isTwin[i] = isTwin[i + 1] = true;
     }
-    values.push_back(sum);
+
+  std::vector<Halide::Expr> values;
+  for (int row = 0; row < rows; ++row) {
+    Terms even, odd;
+    bool pair = !llvm::is_contained(isTwin, true) && row + 1 < rows &&
+                areTwins(n, [&](int k) { return at(row, k); },
+                         [&](int k) { return at(row + 1, k); });
+    for (int i = 0; i < n; ++i) {
+      // Of twin columns the sum has the factor where they agree, the difference
+      // where they don't.
+      if (isTwin[i]) {
+        bool agree = at(row, i) == at(row, i + 1);
+        even.push_back({at(row, i), terms[i + !agree]});
+        ++i;
+      } else {
+        (pair && at(row, i) != at(row + 1, i) ? odd : even).push_back({at(row, i), terms[i]});
+      }
+    }
+    if (!pair) {
+      values.push_back(weightedSum(even));
+      continue;
+    }
+    // Rows that are twins, as transpose(B) and G have them, share both parts.
+    Halide::Expr e = weightedSum(even), o = weightedSum(odd);
+    values.push_back(e + o);
+    values.push_back(e - o);
+    ++row;
   }
   return values.size() == 1 ? values[0] : Halide::mux(index, values);
 }

@@ -285,23 +285,25 @@ std::vector<std::string> checkStatements(const Target &target) {
                        std::to_string(expected));
   };
   // 2 blocks of outputs, 32 inputs: 9 products for each of 256 pixels, or one
-  // for each of 16 cells of 64 tiles, or of 36 cells of 16 tiles.
+  // for each of 16 cells of 64 tiles, of 36 cells of 16, or of 64 cells of 9.
   double blocks = 2.0 * 32 * 16 / target.lanes;
   std::string direct = statements("direct", {{"rows_per_task", 16},
                                              {"tile_co", 2},
                                              {"tile_x", 8},
                                              {"tile_y", 1}});
   expect("direct", countProducts(direct), blocks * 256 * 9);
-  for (int m : {2, 4})
-    expect(m == 2 ? "winograd2" : "winograd4",
-           countProducts(statements(m == 2 ? "winograd2" : "winograd4",
-                                    {{"rows", 16 / m},
-                                     {"columns", 16 / m},
-                                     {"phases", 0},
-                                     {"tile_co", 2},
-                                     {"tile_x", 4},
-                                     {"tile_y", 1}})),
-           blocks * (16 / m) * (16 / m) * (m + 2) * (m + 2));
+  for (int m : {2, 4, 6}) {
+    std::string kernel = "winograd" + std::to_string(m);
+    int tiles = (16 + m - 1) / m;
+    expect(kernel.c_str(),
+           countProducts(statements(kernel.c_str(), {{"rows", tiles},
+                                                     {"columns", tiles},
+                                                     {"phases", 0},
+                                                     {"tile_co", 2},
+                                                     {"tile_x", std::min(tiles, 4)},
+                                                     {"tile_y", 1}})),
+           blocks * tiles * tiles * (m + 2) * (m + 2));
+  }
   if (direct.find("allocate im2col") != std::string::npos)
     errors.push_back("direct packs its input");
   if (statements("im2col", {}).find("allocate im2col") == std::string::npos)
@@ -341,7 +343,7 @@ int main(int argc, char **argv) {
   for (const ConvCase &test : grid(options.all))
     for (const char *kernel :
          {"direct", "pointwise", "depthwise", "general", "im2col", "winograd2",
-          "winograd4", "planar", "taps", "conv_transpose"}) {
+          "winograd4", "winograd6", "planar", "taps", "conv_transpose"}) {
       if (!options.kernel.empty() && options.kernel != kernel)
         continue;
       for (unsigned layout = 0; layout < 3; ++layout) {

@@ -1,4 +1,5 @@
 // RUN: halcyon-opt %s -cnn-fuse -cnn-choose-algorithm=target=x86-64-avx512 | FileCheck %s
+// RUN: halcyon-opt %s -cnn-fuse -cnn-choose-algorithm=target=x86-64-zen4 | FileCheck %s --check-prefix=ZEN4
 // RUN: halcyon-opt %s -cnn-fuse -cnn-choose-algorithm="target=x86-64-avx512 algorithm=direct" | FileCheck %s --check-prefix=DIRECT
 // RUN: halcyon-opt %s -cnn-fuse -cnn-choose-algorithm=target=x86-64-avx512 -cnn-choose-algorithm="target=x86-64-avx512 algorithm=general" | FileCheck %s
 // RUN: not halcyon-opt %s -cnn-fuse -cnn-choose-algorithm="target=x86-64-avx512 algorithm=fft" 2>&1 | FileCheck %s --check-prefix=ALGORITHM
@@ -13,9 +14,9 @@
 
 // A 3x3 kernel over a large map: transforms save most of the multiplications.
 // CHECK-LABEL: cnn.model @convolutions
-// CHECK:      cnn.fused {{.*}}reason = "cheapest by the cost model; depthwise: not one filter for each channel; direct {{[0-9.]+}} ms; general {{[0-9.]+}} ms; im2col {{[0-9.]+}} ms; planar {{[0-9.]+}} ms; pointwise: the kernel is not 1x1 without padding; taps {{[0-9.]+}} ms; winograd2 {{[0-9.]+}} ms; winograd4 {{[0-9.]+}} ms", schedule = #cnn.schedule<"winograd4", {
+// CHECK:      cnn.fused {{.*}}reason = "cheapest by the cost model; depthwise: not one filter for each channel; direct {{[0-9.]+}} ms; general {{[0-9.]+}} ms; im2col {{[0-9.]+}} ms; planar {{[0-9.]+}} ms; pointwise: the kernel is not 1x1 without padding; taps {{[0-9.]+}} ms; winograd2 {{[0-9.]+}} ms; winograd4 {{[0-9.]+}} ms; winograd6 {{[0-9.]+}} ms", schedule = #cnn.schedule<"winograd4", {
 // With a stride there is nothing to save.
-// CHECK:      cnn.fused {{.*}}winograd4: not a window with stride, dilation and groups of 1", schedule = #cnn.schedule<"direct", {
+// CHECK:      cnn.fused {{.*}}winograd4: not a window with stride, dilation and groups of 1; winograd6: not a window with stride, dilation and groups of 1", schedule = #cnn.schedule<"direct", {
 // One filter for each channel.
 // CHECK:      cnn.fused {{.*}}direct: a group's channels are not whole vectors{{.*}}schedule = #cnn.schedule<"depthwise", {
 // A product of matrices. The norm before it is computed on the way.
@@ -30,7 +31,7 @@
 //
 // Asked for, an algorithm is taken wherever it applies, and nowhere else.
 // DIRECT-LABEL: cnn.model @convolutions
-// DIRECT:      cnn.fused {{.*}}reason = "asked for; {{.*}}winograd4 {{[0-9.]+}} ms", schedule = #cnn.schedule<"direct", {
+// DIRECT:      cnn.fused {{.*}}reason = "asked for; {{.*}}winograd6 {{[0-9.]+}} ms", schedule = #cnn.schedule<"direct", {
 // DIRECT:      cnn.fused {{.*}}reason = "asked for; {{.*}}schedule = #cnn.schedule<"direct", {
 // DIRECT:      cnn.fused {{.*}}reason = "cheapest by the cost model; {{.*}}schedule = #cnn.schedule<"depthwise", {
 // DIRECT:      cnn.fused {{.*}}reason = "cheapest by the cost model; {{.*}}schedule = #cnn.schedule<"pointwise", {
@@ -109,4 +110,15 @@ cnn.model @others {
   %7 = cnn.linear %6, %w : (tensor<?x16xf32>, tensor<10x16xf32>) -> tensor<?x10xf32>
   %8 = cnn.softmax %7 : (tensor<?x10xf32>) -> tensor<?x10xf32>
   cnn.output %8 "y" : tensor<?x10xf32>
+}
+
+// Large maps waste little of tiles of 6x6, and many channels pay for the transforms
+// where multiply-adds are slow beside L2.
+// ZEN4-LABEL: cnn.model @large
+// ZEN4:      cnn.fused {{.*}}schedule = #cnn.schedule<"winograd6", {
+cnn.model @large {
+  %x = cnn.input "image" : tensor<?x128x112x112xf32>
+  %w = cnn.weight "weight" : tensor<128x128x3x3xf32>
+  %1 = cnn.conv %x, %w {pad = array<i64: 1, 1, 1, 1>} : (tensor<?x128x112x112xf32>, tensor<128x128x3x3xf32>) -> tensor<?x128x112x112xf32>
+  cnn.output %1 "y" : tensor<?x128x112x112xf32>
 }
