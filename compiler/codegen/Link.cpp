@@ -250,19 +250,26 @@ static std::string finish(std::string error, const std::string &temporary,
   return error;
 }
 
+std::string archiveObjects(const std::vector<std::string> &objects,
+                           const std::string &output) {
+  std::string archive = output + ".tmp" + std::to_string(getpid());
+  std::vector<std::string> command = {installedFile("bin/llvm-ar", HALCYON_AR), "rcsD", archive};
+  command.insert(command.end(), objects.begin(), objects.end());
+  return finish(runTool(command), archive, output);
+}
+
 std::string linkStaticLibrary(const std::vector<std::string> &objects,
                               const std::vector<ExportedSymbol> &exported,
                               const Target &target, const std::string &output) {
   // The archive names its member after the file.
   std::string object = output + ".o";
-  std::string archive = output + ".tmp" + std::to_string(getpid());
   std::string error = missingFor(target, {});
   if (error.empty())
     error = mergeObjects(objects, exported, target, object);
   if (error.empty())
-    error = runTool({installedFile("bin/llvm-ar", HALCYON_AR), "rcsD", archive, object});
+    error = archiveObjects({object}, output);
   unlink(object.c_str());
-  return finish(error, archive, output);
+  return error;
 }
 
 std::string linkSharedLibrary(const std::vector<std::string> &objects,

@@ -36,7 +36,11 @@ std::string linkStaticLibrary(const std::vector<std::string> &objects,
                               const std::vector<ExportedSymbol> &exported,
                               const Target &target, const std::string &output);
 
-/// The same as a shared library that others call `soname`, which exports nothing
+/// Makes a static library of objects as they are. Written whole or not at all.
+std::string archiveObjects(const std::vector<std::string> &objects,
+                           const std::string &output);
+
+/// As linkStaticLibrary, a shared library that others call `soname`, which exports nothing
 /// but `exported`. `bridge` is another library of ours that it holds.
 std::string linkSharedLibrary(const std::vector<std::string> &objects,
                               const std::vector<ExportedSymbol> &exported,

@@ -1,5 +1,6 @@
 //===- DeviceForms.cpp - Kernels for a device, and what calls them --------===//
 
+#include "compiler/emit/DeviceHost.h"
 #include "compiler/emit/DeviceKernels.h"
 #include "compiler/emit/Library.h"
 
@@ -61,21 +62,27 @@ namespace {
 
 /// The code of each kernel as the device's driver gets it, and a static library
 /// of a program that runs there, as `lib` is one of a program for a CPU: where the
-/// driver is one that a program on Linux looks for when it starts.
+/// driver is one that a program on Linux looks for when it starts. For another
+/// system a library of what calls the kernels, and the session as source.
 class DeviceForm : public Form {
 public:
   /// `checked`: who runs it in the tests; empty where nobody does. Then `lookedAt`
   /// says what they do with the kernels.
   DeviceForm(StringRef device, StringRef summary, StringRef checked,
-             StringRef lookedAt, bool hasLibrary)
-      : Form(device, summary), checked(checked), lookedAt(lookedAt),
-        hasLibrary(hasLibrary) {}
+             StringRef lookedAt, StringRef cpu = "", HostSystem system = {})
+      : Form(device, summary), checked(checked), lookedAt(lookedAt), cpu(cpu),
+        system(system) {}
 
+  StringRef machine() const override { return cpu.empty() ? Form::machine() : cpu; }
   StringRef device() const override { return name; }
   std::string refusal(const Target &target) const override {
     if (!target.device || !StringRef(target.device->name).starts_with(name))
       return "its kernels are for " + name.str() + ", not for " + target.name;
-    return hasLibrary ? refuseLinking(target) : "";
+    if (cpu.empty())
+      return refuseLinking(target);
+    return StringRef(target.triple).contains(system.inTriple)
+               ? ""
+               : "it is for " + system.name.str() + " (" + cpu.str() + "), not for " + target.name;
   }
   std::string checkedBy(const Target &target) const override {
     return checked.empty() ? "" : whoRuns(target, checked);
@@ -84,16 +91,14 @@ public:
   bool write(Emission &emission) const override {
     if (!writeDeviceKernels(emission))
       return false;
-    if (hasLibrary)
-      return writeLibrary(*this, emission, /*isShared=*/false);
-    Interface interface(emission.program);
-    return emission.succeeded(TextWriter(*this, emission, interface)
-                                  .write("README.md", "device/README.md"));
+    return cpu.empty() ? writeLibrary(*this, emission, /*isShared=*/false)
+                       : writeDeviceHost(*this, emission, system);
   }
 
 private:
   StringRef checked, lookedAt;
-  bool hasLibrary;
+  StringRef cpu; ///< that it is for where no target is named; empty: this one
+  HostSystem system;
 };
 
 } // namespace
@@ -101,21 +106,31 @@ private:
 [[maybe_unused]] static const bool registered = [] {
   struct Kind {
     StringRef device, summary, checked, lookedAt;
-    bool hasLibrary;
+    StringRef cpu = "";
+    HostSystem system = {};
   };
   for (Kind kind : {
            Kind{"opencl", "OpenCL kernels and a library that calls them",
-                "a C program on PoCL", "", true},
+                "a C program on PoCL", ""},
            {"vulkan", "SPIR-V kernels and a library that calls them",
-            "a C program on Mesa's lavapipe", "", true},
+            "a C program on Mesa's lavapipe", ""},
            {"cuda", "PTX kernels and a library that calls them", "",
-            "assembled by ptxas", true},
-           {"metal", "Metal kernels", "", "type-checked by clang", false},
-           {"d3d12", "HLSL kernels", "", "compiled by glslang", false},
+            "assembled by ptxas"},
+           {"metal", "Metal kernels, a library that calls them, and a session in C", "",
+            "type-checked by clang, and a session like this runs with OpenCL's", "arm64-osx",
+            HostSystem{"apple", "macOS", "lib@NAME@.a",
+                       "clang example.c @NAME@.c -Iinclude -Llib -l@NAME@ "
+                       "-framework Metal -framework Foundation -o example",
+                       "Apple's frameworks Metal and Foundation"}},
+           {"d3d12", "HLSL kernels, a library that calls them, and a session in C", "",
+            "compiled by glslang, and a session like this runs with OpenCL's", "x86-64-windows",
+            HostSystem{"windows", "Windows", "@NAME@.lib",
+                       "clang-cl example.c @NAME@.c lib/@NAME@.lib -Iinclude -o example.exe",
+                       "Direct3D 12, which it looks for when it starts", /*typesBuffers=*/true}},
        })
     registerForm(
         std::make_unique<DeviceForm>(kind.device, kind.summary, kind.checked,
-                                     kind.lookedAt, kind.hasLibrary));
+                                     kind.lookedAt, kind.cpu, kind.system));
   return true;
 }();
 

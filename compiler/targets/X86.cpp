@@ -61,8 +61,9 @@ static Target make(const Level &level, StringRef system) {
   target.name = level.name.str();
   // Halide's parts in the order in which it prints them.
   target.halide = (Twine("x86-64-") + system + level.tune + level.halide).str();
-  target.triple =
-      system == "osx" ? "x86_64-apple-macosx" : "x86_64-unknown-linux-gnu";
+  target.triple = system == "osx"       ? "x86_64-apple-macosx"
+                  : system == "windows" ? "x86_64-pc-windows-msvc"
+                                        : "x86_64-unknown-linux-gnu";
   target.cpu = level.cpu.str();
   target.cpuFeatures = level.needs.str();
   target.lanes = level.lanes;
@@ -81,12 +82,18 @@ static Target make(const Level &level, StringRef system) {
 static void names(SmallVectorImpl<StringRef> &names) {
   for (const Level &level : levels)
     names.push_back(level.name);
+  names.push_back("x86-64-windows");
 }
 
 static std::optional<Target> find(StringRef name) {
   for (const Level &level : levels)
     if (level.name == name)
       return make(level, "linux");
+  if (name == "x86-64-windows") {
+    Target target = make(levels[0], "windows");
+    target.name = name.str();
+    return target;
+  }
   return std::nullopt;
 }
 
