@@ -2,6 +2,7 @@
 
 #include "compiler/targets/Binding.h"
 #include "compiler/targets/TargetFamily.h"
+#include "halcyon/program.h"
 
 using namespace llvm;
 
@@ -85,7 +86,7 @@ int64_t mostBound(const Target &target) {
   // the same; what lies with a weight in a buffer has to fit as well.
   const bool isNarrow =
       target.device && (target.device->name == "vulkan" || target.device->name == "webgpu");
-  return isNarrow ? int64_t(96) << 20 : 0;
+  return isNarrow ? int64_t(HALCYON_MOST_BOUND) : 0;
 }
 
 } // namespace halcyon

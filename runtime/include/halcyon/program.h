@@ -35,6 +35,10 @@ enum halcyon_space {
 #define HALCYON_DYNAMIC (-2)
 #define HALCYON_MAX_RANK 8
 
+/// Bytes of weights in one buffer of a device: not every device binds more at once,
+/// and some allocate no more. Larger weights lie in several, cut between tensors.
+#define HALCYON_MOST_BOUND ((uint64_t)96 << 20)
+
 /// One dimension of a view, in elements, as Halide counts them. The pointer of
 /// a view is the address of the element at every dimension's `min`.
 typedef struct halcyon_dim {
