@@ -49,11 +49,27 @@ MODEL = """
   let said;
   try {
     const { inputs, load } = await import("./NAME.mjs");
-    const model = await load(), all = new Float32Array(await (await fetch("images")).arrayBuffer());
-    const run = async (images) => Array.from(Object.values(await model.run({ [inputs[0].name]: images }))[0]);
-    // One image, then both, then the first again: buffers grow, and nothing is left of what was.
-    const one = await run(all.subarray(0, all.length / 2)), two = await run(all), again = await run(all.subarray(0, all.length / 2));
-    said = JSON.stringify(one.some((value, i) => value !== again[i]) ? "the first image is another one later" : [one, two]);
+    const adapter = await navigator.gpu.requestAdapter();
+    const { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage } = adapter.limits;
+    const device = await adapter.requestDevice({
+      requiredLimits: { maxBufferSize, maxStorageBufferBindingSize, maxStorageBuffersPerShaderStage },
+    });
+    let written = 0;
+    device.queue.writeBuffer = function (...args) {
+      ++written;
+      return GPUQueue.prototype.writeBuffer.apply(this, args);
+    };
+    const [model, other] = await Promise.all([load({ device }), load({ device })]), copies = written;
+    const all = new Float32Array(await (await fetch("images")).arrayBuffer());
+    const run = async (images, model) => Array.from(Object.values(await model.run({ [inputs[0].name]: images }))[0]);
+    // One image, then both, then the first again: buffers grow, and nothing is left of what was. The
+    // second model shares the weights and runs at the same time, the third has a device of its own.
+    const first = all.subarray(0, all.length / 2), one = await run(first, model);
+    const [two, ...same] = await Promise.all([run(all, model), run(first, other)]);
+    same.push(await run(first, model), await run(first, await load()));
+    said = JSON.stringify(copies !== 1 ? `the weights are copied ${copies} times`
+      : same.some((values) => one.some((value, i) => value !== values[i]))
+      ? "the first image is another one later, or on another model" : [one, two]);
   } catch (error) {
     said = JSON.stringify(String(error));
   }

@@ -7,7 +7,8 @@
 //     const { @FIRST_OUTPUT@ } = await model.run({ @FIRST_INPUT@: new @FIRST_ARRAY@(...) });
 //
 // Tensors are dense and row-major; N, the batch, follows from their lengths. An output is
-// a typed array with its sizes as `shape`. A model serves one caller at a time.
+// a typed array with its sizes as `shape`. A model serves one caller at a time; models that
+// are loaded onto one device, `load({ device })`, share the weights there.
 
 const table = @TABLE@;
 
@@ -248,6 +249,18 @@ function bindingsOf(source, entry) {
 const sizesOf = (port, batch) => port.shape.map((size) => size ?? batch);
 const lengthOf = (port, batch) => sizesOf(port, batch).reduce((a, b) => a * b, 1);
 
+const placed = new WeakMap();
+
+/** The buffer of the weights, which all models on a device read, as long as one is left. */
+function weightsOn(queue, weights) {
+  const { device } = queue, there = placed.get(device)?.deref();
+  if (there) return there;
+  const buffer = queue.make(table.weightBytes);
+  device.queue.writeBuffer(buffer, 0, weights, 4096, roundUp(table.weightBytes, 4));
+  placed.set(device, new WeakRef(buffer));
+  return buffer;
+}
+
 class Model {
   #exports; #queue; #weights; #arena; #views; #names; #calls; #inputs; #outputs;
 
@@ -256,8 +269,7 @@ class Model {
       throw new Error("@NAME@.weights is damaged or another model's");
     this.#exports = exports;
     this.#queue = queue;
-    this.#weights = queue.make(table.weightBytes);
-    queue.device.queue.writeBuffer(this.#weights, 0, weights, 4096, roundUp(table.weightBytes, 4));
+    this.#weights = weightsOn(queue, weights);
     this.#views = table.views.map((view) => this.#makeBuffer(view));
     this.#names = table.views.map(() => queue.name(null));
     this.#calls = table.calls.map((call) => this.#makeArguments(call));
@@ -363,7 +375,8 @@ class Model {
       return buffer;
     });
     queue.submit();
-    for (const error of [await device.popErrorScope(), await device.popErrorScope()])
+    // Both at once: another model on the device may begin while this one waits.
+    for (const error of await Promise.all([device.popErrorScope(), device.popErrorScope()]))
       if (error) throw new Error(error.message);
     await Promise.all(staged.map((buffer) => buffer.mapAsync(GPUMapMode.READ)));
     return Object.fromEntries(table.outputs.map((port, i) => {
