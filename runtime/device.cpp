@@ -16,9 +16,20 @@ using namespace halcyon;
 
 /// Extents are 32 bits: the arena and the weights are counted in these.
 static constexpr unsigned WideUnit = 8;
-/// Devices bind, and some allocate, no more than so much at once: larger weights are
-/// cut between tensors.
-static constexpr uint64_t MostWeights = uint64_t(96) << 20;
+
+/// One copy for all sessions of a program whose weights are the same ones: it comes
+/// with the first of them and goes with the last.
+struct halcyon::WeightsOnDevice {
+  const halcyon_program *Program = nullptr;
+  WeightsIdentity Whose;
+  DeviceBlock *Blocks = nullptr; ///< right behind this
+  uint32_t NumBlocks = 0;
+  unsigned Users = 1;
+  WeightsOnDevice *Next = nullptr;
+};
+
+static WeightsOnDevice *AllWeights = nullptr;
+static pthread_mutex_t WeightsMutex = PTHREAD_MUTEX_INITIALIZER;
 
 static halcyon_status refused(halcyon_session &S, const char *What) {
   return fail(S.Error, HALCYON_DEVICE_FAILED, "%s: %s", What,
@@ -53,9 +64,9 @@ const DeviceBlock *DeviceMemory::blockOf(const halcyon_view &View) const {
   case HALCYON_ARENA:
     return &Arena;
   case HALCYON_WEIGHTS:
-    for (uint32_t I = NumWeights; I-- > 0;)
-      if (View.offset >= Weights[I].Start)
-        return &Weights[I];
+    for (uint32_t I = Weights ? Weights->NumBlocks : 0; I-- > 0;)
+      if (View.offset >= Weights->Blocks[I].Start)
+        return &Weights->Blocks[I];
     return nullptr;
   case HALCYON_INPUT:
     return Of(Ports[View.index]);
@@ -96,7 +107,7 @@ halcyon_status DeviceMemory::open(halcyon_session &S) {
     return fail(S.Error, HALCYON_NO_MEMORY, "out of memory");
   for (uint32_t I = 0; I != NumPorts; ++I)
     new (&Ports[I]) Port();
-  return copyWeights(S);
+  return P.weight_bytes ? shareWeights(S) : HALCYON_OK;
 }
 
 /// Whether no tensor lies on both sides.
@@ -117,43 +128,70 @@ static bool canCut(const halcyon_program &P, uint64_t At) {
 /// Where the block of weights that begins at `Start` ends: behind as many tensors
 /// as it may have, and at least one.
 static uint64_t endOfBlock(const halcyon_program &P, uint64_t Start) {
-  if (P.weight_bytes - Start <= MostWeights)
+  if (P.weight_bytes - Start <= HALCYON_MOST_BOUND)
     return P.weight_bytes;
   uint64_t Most = Start, Least = P.weight_bytes;
   for (uint32_t I = 0; I != P.num_views; ++I) {
     const uint64_t At = P.views[I].offset;
     if (P.views[I].space != HALCYON_WEIGHTS || At <= Start)
       continue;
-    const bool Fits = At - Start <= MostWeights;
+    const bool Fits = At - Start <= HALCYON_MOST_BOUND;
     if ((Fits ? At > Most : At < Least) && canCut(P, At))
       (Fits ? Most : Least) = At;
   }
   return Most == Start ? Least : Most;
 }
 
-halcyon_status DeviceMemory::copyWeights(halcyon_session &S) {
+halcyon_status DeviceMemory::shareWeights(halcyon_session &S) {
   const halcyon_program &P = *S.Program;
+  // Others wait until the weights are there.
+  Lock Holding(WeightsMutex);
+  for (WeightsOnDevice *W = AllWeights; W; W = W->Next)
+    if (W->Program == &P && W->Whose == S.WhoseWeights) {
+      ++W->Users;
+      Weights = W;
+      return HALCYON_OK;
+    }
   uint32_t Count = 0;
   for (uint64_t At = 0; At != P.weight_bytes; At = endOfBlock(P, At))
     ++Count;
-  if (!Count)
-    return HALCYON_OK;
-  Weights = static_cast<DeviceBlock *>(S.Memory.allocate(Count * sizeof(DeviceBlock)));
-  if (!Weights)
+  // It outlives the session, whose allocator may not.
+  void *Room =
+      Allocator().allocate(sizeof(WeightsOnDevice) + Count * sizeof(DeviceBlock));
+  if (!Room)
     return fail(S.Error, HALCYON_NO_MEMORY, "out of memory");
-  NumWeights = Count;
+  auto *W = new (Room) WeightsOnDevice{&P, S.WhoseWeights};
+  W->Blocks = reinterpret_cast<DeviceBlock *>(W + 1);
+  W->NumBlocks = Count;
   for (uint32_t I = 0; I != Count; ++I)
-    new (&Weights[I]) DeviceBlock();
+    new (&W->Blocks[I]) DeviceBlock();
+  if (halcyon_status Status = copyWeights(S, *W)) {
+    freeWeights(S, W);
+    return Status;
+  }
+  W->Next = AllWeights;
+  Weights = AllWeights = W;
+  return HALCYON_OK;
+}
+
+halcyon_status DeviceMemory::copyWeights(halcyon_session &S, WeightsOnDevice &W) {
   uint64_t At = 0;
-  for (uint32_t I = 0; I != Count; At += Weights[I++].Bytes) {
-    DeviceBlock &B = Weights[I];
-    if (!allocate(S, B, endOfBlock(P, At) - At, WideUnit))
+  for (uint32_t I = 0; I != W.NumBlocks; At += W.Blocks[I++].Bytes) {
+    DeviceBlock &B = W.Blocks[I];
+    if (!allocate(S, B, endOfBlock(*S.Program, At) - At, WideUnit))
       return refused(S, "the weights have no place on the device");
     B.Start = At;
     if (!toDevice(S, B, S.Weights + At, B.Bytes))
       return refused(S, "the weights can't be copied to the device");
   }
   return HALCYON_OK;
+}
+
+void DeviceMemory::freeWeights(halcyon_session &S, WeightsOnDevice *W) {
+  const uint32_t Count = W->NumBlocks;
+  for (uint32_t I = 0; I != Count; ++I)
+    release(S, W->Blocks[I]);
+  Allocator().release(W, sizeof(WeightsOnDevice) + Count * sizeof(DeviceBlock));
 }
 
 halcyon_status DeviceMemory::place(halcyon_session &S) {
@@ -279,11 +317,18 @@ void DeviceMemory::close(halcyon_session &S) {
   if (!Api)
     return;
   release(S, Arena);
-  for (uint32_t I = 0; I != NumWeights; ++I)
-    release(S, Weights[I]);
   for (uint32_t I = 0; Ports && I != NumPorts; ++I)
     release(S, Ports[I].Own);
-  S.Memory.release(Weights, NumWeights * sizeof(DeviceBlock));
   S.Memory.release(Ports, NumPorts * sizeof(Port));
+  if (Weights) {
+    Lock Holding(WeightsMutex);
+    if (--Weights->Users == 0) {
+      WeightsOnDevice **At = &AllWeights;
+      while (*At != Weights)
+        At = &(*At)->Next;
+      *At = Weights->Next;
+      freeWeights(S, Weights);
+    }
+  }
   Api = nullptr;
 }

@@ -25,15 +25,18 @@ struct DeviceTraffic {
   uint64_t In = 0, Out = 0;
 };
 
+struct WeightsOnDevice;
+
 /// The arena, the weights and a copy of every input and output, in a device's
 /// memory. All that a run reads and writes stays there: inputs are copied in
 /// before the first kernel, outputs out behind the last, but for those that are
-/// bound to a block that somebody keeps there. Programs for a CPU have none.
+/// bound to a block that somebody keeps there. The weights are copied there once for
+/// all sessions of a program. Programs for a CPU have none.
 class DeviceMemory {
 public:
   explicit operator bool() const { return Api; }
 
-  /// Finds the device and copies the weights there.
+  /// Finds the device and the weights there, which the first session copies.
   halcyon_status open(halcyon_session &S);
   /// Makes room for the session's batch and puts every view in its place.
   halcyon_status place(halcyon_session &S);
@@ -65,16 +68,18 @@ private:
   bool allocate(halcyon_session &S, DeviceBlock &B, uint64_t Bytes, unsigned Unit);
   bool putView(halcyon_session &S, uint32_t View);
   const DeviceBlock *blockOf(const halcyon_view &View) const;
-  halcyon_status copyWeights(halcyon_session &S);
+  halcyon_status shareWeights(halcyon_session &S);
+  halcyon_status copyWeights(halcyon_session &S, WeightsOnDevice &W);
+  void freeWeights(halcyon_session &S, WeightsOnDevice *W);
   bool toDevice(halcyon_session &S, const DeviceBlock &B, const void *From,
                 uint64_t Bytes);
   bool toHost(halcyon_session &S, const DeviceBlock &B, void *To, uint64_t Bytes);
 
   const halide_device_interface_t *Api = nullptr;
   DeviceBlock Arena;
-  DeviceBlock *Weights = nullptr;
+  WeightsOnDevice *Weights = nullptr;
   Port *Ports = nullptr; ///< of all inputs, then of all outputs
-  uint32_t NumWeights = 0, NumInputs = 0, NumPorts = 0;
+  uint32_t NumInputs = 0, NumPorts = 0;
 };
 
 } // namespace halcyon

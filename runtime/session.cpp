@@ -199,17 +199,17 @@ static halcyon_status findWeights(halcyon_session &S,
   if (!P.weights && !Path)
     return fail(Error, HALCYON_BAD_WEIGHTS,
                 "the weights of %s lie beside it: name their file", P.name);
-  PlacedWeights::Identity Whose = {P.weights, 0};
+  S.WhoseWeights = {P.weights, 0};
   if (Path) {
     if (halcyon_status Status = S.WeightsFile.open(P, Path, Error))
       return Status;
     S.Weights = S.WeightsFile.data();
-    Whose = {nullptr, P.weights_id};
+    S.WhoseWeights = {nullptr, P.weights_id};
   }
   // Who brings an allocator decides where memory comes from.
   if (Options.allocator.allocate || (Options.flags & HALCYON_MAP_WEIGHTS))
     return HALCYON_OK;
-  S.Weights = S.PlacedWeights.place(S.Weights, P.weight_bytes, Whose);
+  S.Weights = S.PlacedWeights.place(S.Weights, P.weight_bytes, S.WhoseWeights);
   if (S.PlacedWeights.isCopy())
     S.WeightsFile.close();
   return HALCYON_OK;

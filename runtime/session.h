@@ -36,6 +36,7 @@ struct halcyon_session {
   halcyon::MappedWeights WeightsFile;
   halcyon::PlacedWeights PlacedWeights;
   const uint8_t *Weights = nullptr;
+  halcyon::WeightsIdentity WhoseWeights;
   uint8_t *Arena = nullptr;
   uint64_t ArenaBytes = 0;
   halcyon::DeviceMemory Device;

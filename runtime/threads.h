@@ -33,6 +33,18 @@ namespace halcyon {
 
 class ThreadPool;
 
+/// Holds a mutex as long as it lives.
+class Lock {
+public:
+  explicit Lock(pthread_mutex_t &Mutex) : Mutex(Mutex) { pthread_mutex_lock(&Mutex); }
+  ~Lock() { pthread_mutex_unlock(&Mutex); }
+  Lock(const Lock &) = delete;
+  Lock &operator=(const Lock &) = delete;
+
+private:
+  pthread_mutex_t &Mutex;
+};
+
 /// What a kernel's `user_context` points to: one per thread of a session.
 struct alignas(64) ThreadContext {
   halcyon_session *Session = nullptr;

@@ -3,13 +3,13 @@
 #include "weights.h"
 
 #include "memory.h"
+#include "threads.h"
 
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
 #include <new>
-#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -79,7 +79,7 @@ void MappedWeights::close() {
 //===----------------------------------------------------------------------===//
 
 struct PlacedWeights::Copy {
-  Identity Whose;
+  WeightsIdentity Whose;
   uint64_t Bytes;
   uint8_t *Memory;
   unsigned Users;
@@ -89,13 +89,6 @@ struct PlacedWeights::Copy {
 PlacedWeights::Copy *PlacedWeights::Copies = nullptr;
 
 static pthread_mutex_t CopiesMutex = PTHREAD_MUTEX_INITIALIZER;
-
-namespace {
-struct Lock {
-  Lock() { pthread_mutex_lock(&CopiesMutex); }
-  ~Lock() { pthread_mutex_unlock(&CopiesMutex); }
-};
-} // namespace
 
 /// "always [madvise] never", the brackets around what holds.
 static bool systemHasHugePages() {
@@ -109,13 +102,12 @@ static bool systemHasHugePages() {
 }
 
 const uint8_t *PlacedWeights::place(const uint8_t *Source, uint64_t Bytes,
-                                    Identity Whose) {
+                                    WeightsIdentity Whose) {
   if (Bytes < HugePage || !systemHasHugePages())
     return Source;
-  Lock Holding;
+  Lock Holding(CopiesMutex);
   for (Copy *C = Copies; C; C = C->Next)
-    if (C->Whose.Place == Whose.Place && C->Whose.Hash == Whose.Hash &&
-        C->Bytes == Bytes) {
+    if (C->Whose == Whose && C->Bytes == Bytes) {
       ++C->Users;
       Held = C;
       return C->Memory;
@@ -135,7 +127,7 @@ const uint8_t *PlacedWeights::place(const uint8_t *Source, uint64_t Bytes,
 void PlacedWeights::release() {
   if (!Held)
     return;
-  Lock Holding;
+  Lock Holding(CopiesMutex);
   if (--Held->Users == 0) {
     Copy **At = &Copies;
     while (*At != Held)

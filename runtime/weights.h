@@ -34,21 +34,24 @@ private:
   const uint8_t *Data = nullptr;
 };
 
+/// By what sessions know that their weights are the same: those within a program by
+/// their place, those of a file by their hash.
+struct WeightsIdentity {
+  const void *Place = nullptr;
+  uint64_t Hash = 0;
+  bool operator==(const WeightsIdentity &) const = default;
+};
+
 /// Weights copied to huge pages, once for all sessions of the process that read
 /// the same ones. A network passes over all its weights in every run: out of
 /// 4 KB pages each step from page to page waits for the page's address.
 class PlacedWeights {
 public:
-  /// What sessions share: weights within a program are known by their place,
-  /// those of a file by their hash.
-  struct Identity {
-    const void *Place;
-    uint64_t Hash;
-  };
   /// Where to read `Bytes` bytes of `Source`: there, or in the copy. Weights
   /// that fit a huge page, systems without such pages and failure to get memory
   /// leave them where they are.
-  const uint8_t *place(const uint8_t *Source, uint64_t Bytes, Identity Whose);
+  const uint8_t *place(const uint8_t *Source, uint64_t Bytes,
+                       WeightsIdentity Whose);
   void release();
   bool isCopy() const { return Held; }
 

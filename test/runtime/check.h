@@ -26,9 +26,10 @@ extern const char *ProgramPath;
 /// A folder for the tests' files.
 extern char Folder[256];
 
-extern const Test SessionTests[], EmbedTests[], ThreadTests[], FileTests[], ProgramTests[];
-extern const unsigned NumSessionTests, NumEmbedTests, NumThreadTests, NumFileTests,
-    NumProgramTests;
+extern const Test SessionTests[], EmbedTests[], DeviceTests[], ThreadTests[], FileTests[],
+    ProgramTests[];
+extern const unsigned NumSessionTests, NumEmbedTests, NumDeviceTests, NumThreadTests,
+    NumFileTests, NumProgramTests;
 
 /// Calls of malloc, mmap and their kin since the process began; -1 where a
 /// sanitizer has them.

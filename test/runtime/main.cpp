@@ -29,6 +29,7 @@ int main(int Count, char **Arguments) {
   };
   RunAll(SessionTests, NumSessionTests);
   RunAll(EmbedTests, NumEmbedTests);
+  RunAll(DeviceTests, NumDeviceTests);
   RunAll(ThreadTests, NumThreadTests);
   RunAll(FileTests, NumFileTests);
   RunAll(ProgramTests, NumProgramTests);

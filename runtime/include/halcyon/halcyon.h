@@ -17,8 +17,9 @@
 //     halcyon_session_destroy(session);
 //
 // Nothing here prints, exits, throws or installs a signal handler. There may be
-// any number of sessions, of one program or several, in any threads; a session
-// itself serves one thread at a time. A session does not survive fork().
+// any number of sessions, of one program or several, in any threads, which read
+// one copy of a program's weights, on a device too. A session itself serves one
+// thread at a time. It does not survive fork().
 //
 //===----------------------------------------------------------------------===//
 
