@@ -29,6 +29,7 @@ struct Case {
   std::vector<Shape> shapes; ///< of the inputs; -1 is the batch
   int64_t batch = 3;
   double tolerance = 1e-5; ///< or what the kernel states
+  std::vector<std::pair<std::string, int64_t>> schedule = {};
 };
 } // namespace
 
@@ -98,6 +99,15 @@ static Case weightGradCase(int64_t c, int64_t o, int64_t size, int64_t kernel,
                      std::to_string(w.groups) + " dilation " +
                      std::to_string(w.dilation) + " batch " + std::to_string(batch);
   return {name, "weight_grad", kernelText(shapes, body, {result}), shapes, batch};
+}
+
+/// The same, cut otherwise.
+static Case scheduled(Case test,
+                      std::vector<std::pair<std::string, int64_t>> schedule) {
+  for (auto &[name, value] : schedule)
+    test.name += " " + name + " " + std::to_string(value);
+  test.schedule = std::move(schedule);
+  return test;
 }
 
 /// The same by minimal filtering.
@@ -210,6 +220,22 @@ static std::vector<Case> cases() {
   add(weightGradCase(24, 48, 8, 3, {1, 1, 1, 4}));
   add(weightGradCase(8, 16, 8, 3, {2, 1, 1, 8}));
 
+  for (int64_t kernel : {1, 3})
+    for (int64_t c : {24, 64})
+      for (int64_t o : {40, 64}) {
+        Case test = weightGradCase(c, o, 6, kernel, {1, kernel / 2}, 7);
+        const int64_t in = (c + 15) / 16, out = (o + 15) / 16;
+        add(scheduled(test, {{"rows", 2}, {"chunks", 3}}));
+        add(scheduled(test, {{"images", 3}, {"chunks", 2}}));
+        add(scheduled(test, {{"images", 8}, {"task_co", out}, {"task_ci", in}}));
+        add(scheduled(test, {{"rows", 1}, {"images", 2}, {"chunks", 9},
+                             {"task_co", kernel == 1 ? 1 : out},
+                             {"task_ci", kernel == 1 ? in : 1}}));
+      }
+  add(scheduled(weightGradCase(3, 64, 21, 7, {2, 3}, 5), {{"images", 2}, {"chunks", 3}}));
+  add(scheduled(weightGradCase(24, 24, 11, 3, {1, 1, 1, 24}, 5), {{"images", 2}, {"chunks", 2}}));
+  add(scheduled(weightGradCase(24, 48, 8, 3, {1, 1, 1, 4}, 6), {{"images", 4}, {"chunks", 2}}));
+
   for (int64_t c : {16, 20, 48})
     for (int64_t o : {17, 32, 48})
       add(winogradCase(c, o, 9, 3, 1));
@@ -270,11 +296,11 @@ static std::vector<Case> cases() {
   add(winogradCase(512, 512, 7, 3, 1, 8, t));
   add(winogradCase(256, 256, 56, 3, 1, 8, t));
   add(weightGradCase(3, 64, 224, 7, {2, 3}, 8, t));
-  add(weightGradCase(64, 256, 56, 1, {}, 8, t));
-  add(weightGradCase(256, 64, 56, 1, {}, 8, t));
+  add(scheduled(weightGradCase(64, 256, 56, 1, {}, 8, t), {{"chunks", 8}}));
+  add(scheduled(weightGradCase(256, 64, 56, 1, {}, 8, t), {{"chunks", 8}}));
   add(weightGradCase(128, 128, 28, 3, {1, 1}, 8, t));
-  add(weightGradCase(1024, 256, 14, 1, {}, 8, t));
-  add(weightGradCase(512, 2048, 7, 1, {}, 8, t));
+  add(scheduled(weightGradCase(1024, 256, 14, 1, {}, 8, t), {{"chunks", 2}}));
+  add(scheduled(weightGradCase(512, 2048, 7, 1, {}, 8, t), {{"images", 4}}));
   add(weightGradCase(144, 144, 56, 3, {1, 1, 1, 144}, 8, t));
   add(weightGradCase(1, 6, 28, 5, {1, 2}, 64, t));
   add(weightGradCase(6, 16, 14, 5, {}, 64, t));
@@ -360,6 +386,7 @@ int main(int argc, char **argv) {
       HarnessOptions options;
       options.kernel = test.kernel;
       options.layout = layout;
+      options.schedule = test.schedule;
       options.asserts = !time;
       options.moreInputHalo = layout % 2;
       auto kernel =
