@@ -309,18 +309,19 @@ def losses(grid):
 
     add("loss_dice", "return dice(x, y)", pixels, lambda x, y: dice(np.exp(log_softmax(x)), one_hot(y, 5)))
     add("loss_dice_two", "return dice(x, y)", one, lambda x, y: dice(sigmoid(x), y[:, None]))
+
+    def iou(p, t):
+        both = (p * t).sum((2, 3))
+        return (1 - (both + 1) / (p.sum((2, 3)) + t.sum((2, 3)) - both + 1)).mean(1)[:, None]
+
+    add("loss_iou", "return iou(x, y)", pixels, lambda x, y: iou(np.exp(log_softmax(x)), one_hot(y, 5)))
+    add("loss_iou_two", "return iou(x, y)", one, lambda x, y: iou(sigmoid(x), y[:, None]))
     add("metric_accuracy", "return accuracy(x -> flatten, y)", classes,
         lambda x, y: (x[:, :, 0, 0].argmax(1) == y)[:, None])
     add("metric_accuracy", "return accuracy(x -> flatten, y, k=5)", classes, lambda x, y: (
         np.argsort(-x[:, :, 0, 0], 1)[:, :5] == y[:, None]).any(1)[:, None])
     add("metric_accuracy_map", "return accuracy(x, y)", pixels, lambda x, y: image_mean(x.argmax(1) == y))
 
-    def iou(chosen, t):
-        both, either = np.minimum(chosen, t).sum((2, 3)), np.maximum(chosen, t).sum((2, 3))
-        return ((both / np.maximum(either, 1)).sum(1) / np.maximum((either > 0).sum(1), 1))[:, None]
-
-    add("metric_iou", "return iou(x, y)", pixels, lambda x, y: iou(one_hot(x.argmax(1), 5), one_hot(y, 5)))
-    add("metric_iou_two", "return iou(x, y)", one, lambda x, y: iou((x > 0).astype(np.float32), y[:, None]))
     add("metric_psnr", "return psnr(x, y)", maps, lambda x, y: -10 * np.log10(image_mean((x - y) ** 2)))
 
 
