@@ -1,8 +1,7 @@
 //===- DeviceDoubles.cpp - Double precision on devices --------------------===//
 
 #include "compiler/codegen/DeviceDoubles.h"
-
-#include "Halide.h"
+#include "compiler/codegen/GridMutator.h"
 
 #include <bit>
 #include <cmath>
@@ -14,20 +13,13 @@ namespace halcyon {
 
 namespace {
 
-class MendDoubles : public IRMutator {
+class MendDoubles : public GridMutator {
 public:
   explicit MendDoubles(const Halide::Target &machine)
       : functions(machine.has_feature(Halide::Target::Vulkan)) {}
 
 private:
-  using IRMutator::visit;
-  Stmt visit(const For *op) override {
-    const bool outer = inGrid;
-    inGrid |= op->for_type == ForType::GPUBlock || op->for_type == ForType::GPUThread;
-    Stmt loop = IRMutator::visit(op);
-    inGrid = outer;
-    return loop;
-  }
+  using GridMutator::visit;
   Expr visit(const FloatImm *op) override {
     if (!inGrid || op->type.bits() != 64)
       return op;
@@ -145,7 +137,6 @@ private:
   }
 
   const bool functions;
-  bool inGrid = false;
 };
 
 } // namespace

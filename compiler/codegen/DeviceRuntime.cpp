@@ -8,9 +8,6 @@
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/FileSystem.h"
 
-#include <cstring>
-#include <unistd.h>
-
 namespace halcyon {
 
 /// The architecture and the system: what the runtime is compiled for.
@@ -37,20 +34,15 @@ std::string deviceRuntime(const Target &target, std::vector<ForkedJob> &jobs) {
   std::string path = cachePath("runtime of " + name, "o");
   if (llvm::sys::fs::exists(path))
     return path;
-  jobs.push_back({"the runtime of " + name, [=]() -> std::string {
-                    std::string temporary =
-                        path + ".tmp" + std::to_string(getpid());
-                    try {
-                      Halide::compile_standalone_runtime(
-                          {{Halide::OutputFileType::object, temporary}},
-                          Halide::Target(name));
-                    } catch (const std::exception &error) {
-                      return error.what();
-                    }
-                    if (rename(temporary.c_str(), path.c_str()) != 0)
-                      return "can't write " + path + ": " + strerror(errno);
-                    return "";
-                  }});
+  jobs.push_back(fileJob("the runtime of " + name, path, [=](const std::string &file) -> std::string {
+    try {
+      Halide::compile_standalone_runtime({{Halide::OutputFileType::object, file}},
+                                         Halide::Target(name));
+    } catch (const std::exception &error) {
+      return error.what();
+    }
+    return "";
+  }));
   return path;
 }
 

@@ -7,6 +7,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 
+#include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <map>
@@ -133,6 +134,19 @@ static bool runJobs(const std::vector<ForkedJob> &jobs,
 static void report(raw_ostream &errors, const ForkedJob &job,
                    const std::string &error) {
   errors << "error: " << job.what << ": " << error << "\n";
+}
+
+ForkedJob fileJob(std::string what, std::string path,
+                  std::function<std::string(const std::string &path)> make) {
+  return {std::move(what), [path = std::move(path), make = std::move(make)]() -> std::string {
+            std::string temporary = path + ".tmp" + std::to_string(getpid());
+            std::string error = make(temporary);
+            if (error.empty() && rename(temporary.c_str(), path.c_str()) != 0)
+              error = "can't write " + path + ": " + strerror(errno);
+            if (!error.empty())
+              unlink(temporary.c_str());
+            return error;
+          }};
 }
 
 bool runForked(const std::vector<ForkedJob> &jobs,

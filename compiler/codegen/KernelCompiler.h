@@ -44,6 +44,11 @@ struct ForkedJob {
   std::function<std::string()> run;
 };
 
+/// A job that makes a file: `make` writes it to the path that it is given, and returns
+/// an empty string, or what went wrong. `path` is there whole, or not at all.
+ForkedJob fileJob(std::string what, std::string path,
+                  std::function<std::string(const std::string &path)> make);
+
 /// Runs jobs, each in a process of its own, and reports those that failed. The
 /// calling process must have no other thread.
 bool runForked(const std::vector<ForkedJob> &jobs,

@@ -6,10 +6,6 @@
 
 #include "llvm/Support/FileSystem.h"
 
-#include <cerrno>
-#include <cstring>
-#include <unistd.h>
-
 namespace halcyon {
 
 std::vector<std::string> pixelObjects(const Target &target, bool useCache,
@@ -20,16 +16,9 @@ std::vector<std::string> pixelObjects(const Target &target, bool useCache,
     paths.push_back(path);
     if (useCache && llvm::sys::fs::exists(path))
       continue;
-    jobs.push_back({symbol, [=, machine = target.halide]() -> std::string {
-                      std::string temporary = path + ".tmp" + std::to_string(getpid());
-                      std::string error = compilePixelKernel(symbol, machine,
-                                                             /*asserts=*/false, temporary);
-                      if (error.empty() && rename(temporary.c_str(), path.c_str()) != 0)
-                        error = "can't write " + path + ": " + strerror(errno);
-                      if (!error.empty())
-                        unlink(temporary.c_str());
-                      return error;
-                    }});
+    jobs.push_back(fileJob(symbol, path, [=, machine = target.halide](const std::string &file) {
+      return compilePixelKernel(symbol, machine, /*asserts=*/false, file);
+    }));
   }
   return paths;
 }

@@ -1,8 +1,7 @@
 //===- SpirvNumbers.cpp - Quotients as Halide's SPIR-V has them right -----===//
 
 #include "compiler/codegen/SpirvNumbers.h"
-
-#include "Halide.h"
+#include "compiler/codegen/GridMutator.h"
 
 using namespace Halide::Internal;
 using Halide::Expr;
@@ -11,15 +10,8 @@ namespace halcyon {
 
 namespace {
 
-class MendQuotients : public IRMutator {
-  using IRMutator::visit;
-  Stmt visit(const For *op) override {
-    const bool outer = inGrid;
-    inGrid |= op->for_type == ForType::GPUBlock || op->for_type == ForType::GPUThread;
-    Stmt loop = IRMutator::visit(op);
-    inGrid = outer;
-    return loop;
-  }
+class MendQuotients : public GridMutator {
+  using GridMutator::visit;
 
   /// Rounded down, a quotient's complement is that of the complement:
   /// floor(a / b) = ~floor(~a / b).
@@ -69,7 +61,6 @@ class MendQuotients : public IRMutator {
     return Let::make(name, value, use(Variable::make(value.type(), name)));
   }
 
-  bool inGrid = false;
 };
 
 } // namespace

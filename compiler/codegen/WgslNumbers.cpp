@@ -1,8 +1,7 @@
 //===- WgslNumbers.cpp - Numbers that WGSL has no literals for ------------===//
 
 #include "compiler/codegen/WgslNumbers.h"
-
-#include "Halide.h"
+#include "compiler/codegen/GridMutator.h"
 
 #include <cmath>
 
@@ -13,15 +12,8 @@ namespace halcyon {
 
 namespace {
 
-class MendNumbers : public IRMutator {
-  using IRMutator::visit;
-  Stmt visit(const For *op) override {
-    const bool outer = inGrid;
-    inGrid |= op->for_type == ForType::GPUBlock || op->for_type == ForType::GPUThread;
-    Stmt loop = IRMutator::visit(op);
-    inGrid = outer;
-    return loop;
-  }
+class MendNumbers : public GridMutator {
+  using GridMutator::visit;
   Expr visit(const FloatImm *op) override {
     if (!inGrid || std::isfinite(op->value))
       return op;
@@ -39,7 +31,6 @@ class MendNumbers : public IRMutator {
                           make_zero(op->type), result);
   }
 
-  bool inGrid = false;
 };
 
 } // namespace

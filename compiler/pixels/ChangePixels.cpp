@@ -36,28 +36,20 @@ PIXEL_KERNEL(decode) {
 PIXEL_KERNEL(normalize) {
   ImageParam in(Float(32), 3, "in"), mean(Float(32), 1, "mean"),
       deviation(Float(32), 1, "deviation");
-  Func out("out");
-  out(x, y, c) = (in(x, y, c) - mean(c)) / deviation(c);
-  alongRows(out, lanes);
-  return {{in, mean, deviation}, {out}};
+  return ofEach({in, mean, deviation}, (in(x, y, c) - mean(c)) / deviation(c), lanes);
 }
 
 PIXEL_KERNEL(blend_value) {
   ImageParam in(Float(32), 3, "in");
   Param<float> value("value"), factor("factor");
-  Func out("out");
-  out(x, y, c) = blended(in(x, y, c), value, factor);
-  alongRows(out, lanes);
-  return {{in, value, factor}, {out}};
+  return ofEach({in, value, factor}, blended(in(x, y, c), value, factor), lanes);
 }
 
 PIXEL_KERNEL(blend) {
   ImageParam in(Float(32), 3, "in"), other(Float(32), 3, "other");
   Param<float> factor("factor");
-  Func out("out");
-  out(x, y, c) = blended(in(x, y, c), other(x, y, c), factor);
-  alongRows(out, lanes);
-  return {{in, other, factor}, {out}};
+  return ofEach({in, other, factor},
+                blended(in(x, y, c), other(x, y, c), factor), lanes);
 }
 
 PIXEL_KERNEL(saturate) {
@@ -93,37 +85,26 @@ PIXEL_KERNEL(hue) {
 PIXEL_KERNEL(solarize) {
   ImageParam in(Float(32), 3, "in");
   Param<float> threshold("threshold");
-  Func out("out");
   Expr value = in(x, y, c);
-  out(x, y, c) = select(value >= threshold, 1 - value, value);
-  alongRows(out, lanes);
-  return {{in, threshold}, {out}};
+  return ofEach({in, threshold}, select(value >= threshold, 1 - value, value), lanes);
 }
 
 PIXEL_KERNEL(posterize) {
   ImageParam in(Float(32), 3, "in");
   Param<float> levels("levels");
-  Func out("out");
-  out(x, y, c) = floor(in(x, y, c) * levels) / levels;
-  alongRows(out, lanes);
-  return {{in, levels}, {out}};
+  return ofEach({in, levels}, floor(in(x, y, c) * levels) / levels, lanes);
 }
 
 PIXEL_KERNEL(fill) {
   Param<float> value("value");
-  Func out("out");
-  out(x, y, c) = value;
-  alongRows(out, lanes);
-  return {{value}, {out}};
+  return ofEach({value}, value, lanes);
 }
 
 PIXEL_KERNEL(mix) {
   ImageParam in(Float(32), 3, "in"), other(Float(32), 3, "other");
   Param<float> part("part");
-  Func out("out");
-  out(x, y, c) = other(x, y, c) + part * (in(x, y, c) - other(x, y, c));
-  alongRows(out, lanes);
-  return {{in, other, part}, {out}};
+  return ofEach({in, other, part},
+                other(x, y, c) + part * (in(x, y, c) - other(x, y, c)), lanes);
 }
 
 //===----------------------------------------------------------------------===//
@@ -176,10 +157,7 @@ PIXEL_KERNEL(histogram) {
 
 PIXEL_KERNEL(lookup) {
   ImageParam in(Float(32), 3, "in"), table(Float(32), 2, "table");
-  Func out("out");
-  out(x, y, c) = table(levelOf(in(x, y, c)), c);
-  alongRows(out, lanes);
-  return {{in, table}, {out}};
+  return ofEach({in, table}, table(levelOf(in(x, y, c)), c), lanes);
 }
 
 //===----------------------------------------------------------------------===//
@@ -212,19 +190,15 @@ PIXEL_KERNEL(noise) {
   Expr draw = 2 * placeOf(in.dim(1).extent(), in.dim(0).extent());
   Expr radius = sqrt(-2.0f * log(1.0f - uniform(key, draw)));
   Expr turn = 6.283185307f * uniform(key, draw + 1);
-  Func out("out");
-  out(x, y, c) = clamp(in(x, y, c) + deviation * radius * fast_cos(turn), 0.0f, 1.0f);
-  alongRows(out, lanes);
-  return {{in, deviation, key}, {out}};
+  return ofEach({in, deviation, key},
+                clamp(in(x, y, c) + deviation * radius * fast_cos(turn), 0.0f, 1.0f), lanes);
 }
 
 PIXEL_KERNEL(scatter) {
   Param<uint64_t> key("key");
   Param<int32_t> height("height"), width("width");
-  Func out("out");
-  out(x, y, c) = 2.0f * uniform(key, placeOf(height, width)) - 1.0f;
-  alongRows(out, lanes);
-  return {{key, height, width}, {out}};
+  return ofEach({key, height, width},
+                2.0f * uniform(key, placeOf(height, width)) - 1.0f, lanes);
 }
 
 } // namespace halcyon

@@ -49,10 +49,8 @@ PIXEL_KERNEL(transpose) {
 PIXEL_KERNEL(pick_mask) {
   ImageParam in(Int(32), 3, "in"), rows(Int(32), 1, "rows"),
       columns(Int(32), 1, "columns");
-  Func out("out");
-  out(x, y, c) = in(within(in, 0, columns(x)), within(in, 1, rows(y)), c);
-  alongRows(out, lanes);
-  return {{in, rows, columns}, {out}};
+  return ofEach({in, rows, columns},
+                in(within(in, 0, columns(x)), within(in, 1, rows(y)), c), lanes);
 }
 
 //===----------------------------------------------------------------------===//
@@ -66,10 +64,7 @@ template <class T> static Pixels cutOf(int lanes) {
   Func around = BoundaryConditions::constant_exterior(
       in, fill,
       {{in.dim(0).min(), in.dim(0).extent()}, {in.dim(1).min(), in.dim(1).extent()}});
-  Func out("out");
-  out(x, y, c) = around(x + left, y + top, c);
-  alongRows(out, lanes);
-  return {{in, top, left, fill}, {out}};
+  return ofEach({in, top, left, fill}, around(x + left, y + top, c), lanes);
 }
 
 PIXEL_KERNEL(cut) { return cutOf<float>(lanes); }

@@ -62,6 +62,15 @@ inline void alongRows(Halide::Func f, int lanes) {
   f.vectorize(x, lanes, Halide::TailStrategy::GuardWithIf);
 }
 
+/// A picture of `value` at each (x, y, c), a vector of a row at a time.
+inline Pixels ofEach(std::vector<Halide::Argument> arguments, const Halide::Expr &value,
+                     int lanes) {
+  Halide::Func out("out");
+  out(x, y, c) = value;
+  alongRows(out, lanes);
+  return {std::move(arguments), {out}};
+}
+
 #define PIXEL_KERNEL(name)                                                     \
   static Pixels name(int lanes);                                               \
   static const PixelKernel name##Kernel(                                       \
