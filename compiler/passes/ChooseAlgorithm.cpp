@@ -41,19 +41,18 @@ SmallVector<StringRef> ordersOf(Value value, const Target &target) {
 }
 
 /// Seconds of the conversions that a kernel brings with it: of what it reads from
-/// groups before it, and of what the caller gets.
-double conversionsOf(cnn::FusedOp fused, const Group &group,
-                     const Kernel *kernel, const Target &target) {
+/// groups before it, in `orders` of each operand, and of what the caller gets.
+double conversionsOf(cnn::FusedOp fused, ArrayRef<SmallVector<StringRef>> orders,
+                     const Group &group, const Kernel *kernel, const Target &target) {
   const auto choices = kernel->layouts(group, target);
   if (choices.empty())
     return 0;
   double seconds = 0;
   for (auto [index, operand] : llvm::enumerate(fused->getOperands())) {
-    auto orders = ordersOf(operand, target);
-    if (!orders.empty() &&
+    if (!orders[index].empty() &&
         llvm::none_of(choices, [&](const LayoutChoice &choice) {
           cnn::LayoutAttr mine = choice.inputs[index];
-          return !mine || llvm::is_contained(orders, mine.getOrder());
+          return !mine || llvm::is_contained(orders[index], mine.getOrder());
         }))
       seconds += conversionSeconds(operand, target);
   }
@@ -125,6 +124,9 @@ struct ChooseAlgorithm : impl::ChooseAlgorithmBase<ChooseAlgorithm> {
     double bestCost = 0, leastError = 0;
     const double maxError = cnn::maxErrorOf(fused);
     std::string others, refused;
+    SmallVector<SmallVector<StringRef>> orders;
+    for (Value operand : fused->getOperands())
+      orders.push_back(ordersOf(operand, machine));
     auto consider = [&](const Kernel *kernel) {
       std::string why;
       if (!kernel->takes(group, machine, why)) {
@@ -146,7 +148,7 @@ struct ChooseAlgorithm : impl::ChooseAlgorithmBase<ChooseAlgorithm> {
         return;
       }
       double cost = kernel->cost(group, machine) +
-                    conversionsOf(fused, group, kernel, machine);
+                    conversionsOf(fused, orders, group, kernel, machine);
       others += llvm::formatv("; {0} {1:F3} ms", kernel->name(), cost * 1e3);
       if (kernel->name() == algorithm)
         forced = kernel;
