@@ -34,7 +34,7 @@ CONVOLUTIONS = "direct,im2col,winograd2,winograd4,winograd6"
 DEVICE_LAYERS = "conv_same_(lower_)?k[35]|depthwise|linear|softmax|maxpool|upsample|chain|index_sum_of_sums"
 VULKAN_LAYERS = ("conv_same_k3_|conv_dilated3_k3_s2|transposed_k4_s3|conv_depthwise_k3_s2|linear_(100|784|of)|"
                  "conv_softmax|index_sum_of_sums")  # vulkan-all has the rest
-DEVICE_ALGORITHMS = "chosen,gpu_plain,gpu_direct,gpu_winograd2,gpu_winograd4"
+DEVICE_ALGORITHMS = "chosen,gpu_plain,gpu_direct,gpu_im2col,gpu_winograd2,gpu_winograd4"
 BF16_NETWORKS = "resnet18,densenet121,mobilenet_v2,unet"
 # Those whose convolutions are of every kind; the others are more of the same.
 FORCED_NETWORKS = ("lenet,lenet5,mlp,vgg16,resnet18,resnet50,mobilenet_v2,densenet121,squeezenet,inception_v3,"

@@ -41,6 +41,16 @@ SmallVector<ScheduleParameter> GpuTile::parameters() {
           {"threads_y", 1, 64, {1, 2, 4, 8, 16}}};
 }
 
+SmallVector<ScheduleParameter> GpuTile::parametersOfRows() {
+  SmallVector<ScheduleParameter> all = parameters();
+  for (ScheduleParameter &parameter : all)
+    if (parameter.name.ends_with("_y")) {
+      parameter.most = 1;
+      parameter.values = {1};
+    }
+  return all;
+}
+
 bool GpuTile::fits(const Target &target, int64_t sharedBytes,
                    std::string &why) const {
   if (threads() > target.device->threads)

@@ -32,6 +32,8 @@ struct GpuTile {
   cnn::ScheduleAttr schedule(mlir::MLIRContext *context,
                              llvm::StringRef kernel) const;
   static llvm::SmallVector<ScheduleParameter> parameters();
+  /// The same, of a product whose columns lie in one row.
+  static llvm::SmallVector<ScheduleParameter> parametersOfRows();
 
   /// Whether a block has room for it with so many bytes of shared memory.
   bool fits(const Target &target, int64_t sharedBytes, std::string &why) const;

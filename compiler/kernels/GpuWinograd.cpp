@@ -81,13 +81,7 @@ public:
   SmallVector<ScheduleParameter> parameters(const Group &,
                                             const Target &) const override {
     // The product's columns are tiles in a row.
-    SmallVector<ScheduleParameter> parameters = GpuTile::parameters();
-    for (ScheduleParameter &parameter : parameters)
-      if (parameter.name.ends_with("_y")) {
-        parameter.most = 1;
-        parameter.values = {1};
-      }
-    return parameters;
+    return GpuTile::parametersOfRows();
   }
 
   bool holds(const Group &group, const Target &target,
