@@ -98,6 +98,8 @@ def suites(slow):
         Suite("layers-bf16", [*REFERENCE, "--quiet", "--precision", "bf16"]),
         Suite("networks-bf16", [*REFERENCE, "--precision", "bf16", "--networks", BF16_NETWORKS], minutes=20),
         Suite("opencl", [*REFERENCE, "--quiet", "--filter", DEVICE_LAYERS, "--", "--target", "opencl"], minutes=15),
+        Suite("opencl-forced", [*REFERENCE, "--quiet", "--filter", "conv_same_k[35]_", "--algorithm",
+                                "gpu_direct,gpu_im2col,gpu_winograd2,gpu_winograd4", "--", "--target", "opencl"], minutes=10),
         Suite("opencl-networks", [*REFERENCE, "--networks", "lenet5,squeezenet,mobilenet_v2", "--", "--target",
                                   "opencl"], minutes=15),
         Suite("opencl-gradients", [PYTHON, ROOT / "test" / "train" / "run_gradients.py", "--target", "opencl", "conv",
