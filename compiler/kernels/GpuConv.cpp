@@ -6,9 +6,8 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "compiler/kernels/ConvCommon.h"
+#include "compiler/kernels/GpuConv.h"
 #include "compiler/kernels/Cost.h"
-#include "compiler/kernels/GpuTile.h"
 #include "dialects/cnn/Support.h"
 
 using namespace mlir;
@@ -23,39 +22,9 @@ namespace {
 /// Taps that lie in shared memory at a time.
 enum class Taps { All, Row, One };
 
-class GpuDirect : public Kernel {
+class GpuDirect : public GpuConv {
 public:
   StringRef name() const override { return "gpu_direct"; }
-  bool isForDevice() const override { return true; }
-
-  bool handles(const Group &group, const Target &,
-               std::string &why) const override {
-    auto conv = group.anchorAs<cnn::ConvOp>();
-    if (!conv || !isPlainGroup<cnn::ConvOp>(group, /*prologue=*/true, why) ||
-        !hasZeroPadding(conv, why))
-      return false;
-    if (conv.getGroups() != 1)
-      why = "groups of channels share no filters";
-    return why.empty();
-  }
-
-  SmallVector<LayoutChoice> layouts(const Group &group,
-                                    const Target &) const override {
-    return {uniformLayout(group, "nhwc")};
-  }
-
-  cnn::PackedAttr packing(const Group &group, unsigned input,
-                          const LayoutChoice &choice,
-                          const Target &target) const override {
-    auto conv = group.anchorAs<cnn::ConvOp>();
-    if ((int)input != argumentNumber(conv.getWeight()))
-      return {};
-    ConvShape s = ConvShape::of(conv);
-    return cnn::PackedAttr::get(conv.getContext(),
-                                "OIhw" + std::to_string(channelsAtOnce(s)) +
-                                    "i" + std::to_string(filterBlock(s)) + "o");
-  }
-
   cnn::ScheduleAttr schedule(const Group &group,
                              const Target &target) const override {
     auto conv = group.anchorAs<cnn::ConvOp>();
@@ -87,9 +56,8 @@ public:
 private:
   /// Channels of the input that are staged together.
   static int channelsAtOnce(const ConvShape &s) { return std::min(s.c, 8); }
-  /// Output channels of a block of filters in memory.
-  static int filterBlock(const ConvShape &s) {
-    return std::min(32, ceilDiv(s.o, 4) * 4);
+  std::string orderOf(const ConvShape &s) const override {
+    return "OIhw" + std::to_string(channelsAtOnce(s)) + "i";
   }
 
   /// Bytes of shared memory with so many taps at a time.

@@ -10,10 +10,9 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "compiler/kernels/ConvCommon.h"
 #include "compiler/kernels/Cost.h"
+#include "compiler/kernels/GpuConv.h"
 #include "compiler/kernels/GpuLoops.h"
-#include "compiler/kernels/GpuTile.h"
 #include "compiler/kernels/Loops.h"
 #include "dialects/cnn/Support.h"
 
@@ -29,38 +28,9 @@ namespace {
 /// Terms that lie in shared memory at a time.
 constexpr int kStep = 8;
 
-class GpuIm2col : public Kernel {
+class GpuIm2col : public GpuConv {
 public:
   StringRef name() const override { return "gpu_im2col"; }
-  bool isForDevice() const override { return true; }
-
-  bool handles(const Group &group, const Target &,
-               std::string &why) const override {
-    auto conv = group.anchorAs<cnn::ConvOp>();
-    if (!conv || !isPlainGroup<cnn::ConvOp>(group, /*prologue=*/true, why) ||
-        !hasZeroPadding(conv, why))
-      return false;
-    if (conv.getGroups() != 1)
-      why = "groups of channels share no filters";
-    return why.empty();
-  }
-
-  SmallVector<LayoutChoice> layouts(const Group &group,
-                                    const Target &) const override {
-    return {uniformLayout(group, "nhwc")};
-  }
-
-  // In the order of the terms.
-  cnn::PackedAttr packing(const Group &group, unsigned input,
-                          const LayoutChoice &, const Target &) const override {
-    auto conv = group.anchorAs<cnn::ConvOp>();
-    if ((int)input != argumentNumber(conv.getWeight()))
-      return {};
-    return cnn::PackedAttr::get(
-        conv.getContext(),
-        "Ohwi" + std::to_string(filterBlock(ConvShape::of(conv))) + "o");
-  }
-
   cnn::ScheduleAttr schedule(const Group &group,
                              const Target &target) const override {
     auto conv = group.anchorAs<cnn::ConvOp>();
@@ -89,10 +59,8 @@ public:
   void build(KernelBuilder &b) const override;
 
 private:
-  /// Output channels of a block of filters in memory.
-  static int filterBlock(const ConvShape &s) {
-    return std::min(32, ceilDiv(s.o, 4) * 4);
-  }
+  /// In the order of the terms.
+  std::string orderOf(const ConvShape &) const override { return "Ohwi"; }
   static int64_t sharedBytes(const GpuTile &t) {
     return 4 * kStep * (int64_t)(t.blockCo() + t.blockX());
   }
