@@ -24,7 +24,7 @@ std::string refuseDevice(const Target &target) {
   if (!target.device || target.device->links)
     return "";
   return "programs can't be made for " + target.device->name +
-         "; `halcyon emit --for=" + target.device->name + "` writes its kernels";
+         "; `halcyon emit --for=" + target.device->name + "` writes the model for it";
 }
 
 std::string deviceRuntime(const Target &target, std::vector<ForkedJob> &jobs) {
