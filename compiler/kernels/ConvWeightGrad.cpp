@@ -285,12 +285,10 @@ void ConvWeightGrad::build(KernelBuilder &b) const {
     value = b.read(grad.getX(), {ci, column, line, first + ib, image});
     break;
   }
-  case Meeting::across:
-    value = b.read(grad.getX(), {l, column, line, ob, image});
-    break;
   case Meeting::plane:
     value = b.read(grad.getX(), {column, line, ci, image});
     break;
+  case Meeting::across:
   case Meeting::depthwise:
     value = b.read(grad.getX(), {l, column, line, ob, image});
     break;

@@ -25,6 +25,7 @@ enum class Taps { All, Row, One };
 class GpuDirect : public GpuConv {
 public:
   StringRef name() const override { return "gpu_direct"; }
+
   cnn::ScheduleAttr schedule(const Group &group,
                              const Target &target) const override {
     auto conv = group.anchorAs<cnn::ConvOp>();

@@ -31,6 +31,7 @@ constexpr int kStep = 8;
 class GpuIm2col : public GpuConv {
 public:
   StringRef name() const override { return "gpu_im2col"; }
+
   cnn::ScheduleAttr schedule(const Group &group,
                              const Target &target) const override {
     auto conv = group.anchorAs<cnn::ConvOp>();
