@@ -240,14 +240,17 @@ Plan WinogradConv::planOf(const Group &group, const Target &target) const {
   const double c = ceilDiv(s.c, v) * v, o = ceilDiv(s.o, v) * v;
   // Weights were last read in another run: they come from memory, once; after
   // that from L3. Activations were written just before: beyond a few L2 they
-  // reach the transforms at about half of memory's rate, for nothing hides it.
+  // reach the transforms at a third of L3's rate, for nothing hides it, and beyond
+  // L3 at about half of memory's. Zen 4, F(4x4) and F(6x6) of 32 layers ranked.
   const double weights = weightBytes * n2 * c * o;
   const double l3 = target.l2Bandwidth / 2;
   const double cold = weights / target.totalBandwidth;
   const double activations =
       inBytes * c * s.h * s.w + outBytes * o * s.oh * s.ow;
   const double activationRate =
-      activations > 4 * target.l2 ? 0.6 * target.bandwidth : l3;
+      activations <= 4 * target.l2 ? l3
+      : activations <= target.l3   ? 0.32 * l3
+                                   : 0.6 * target.bandwidth;
   // Weights that train are transformed in every step.
   const int batch = usualBatch(group);
   const double packing = batch > 1 ? 2 * weights / target.totalBandwidth : 0;
@@ -262,17 +265,20 @@ Plan WinogradConv::planOf(const Group &group, const Target &target) const {
     // Between the axes, too, vectors pass L1 where loops make them. On Zen 4 a
     // block of a tile's transform took 98 to 143 ns with 36 points, 268 to 356
     // with 64.
-    double passes = n2 > kUnrolledProducts ? 3 : 1;
+    double passes = n2 > kUnrolledProducts ? 2.5 : 1;
+    // Rows that groups of tiles share: the caches have them. One thread, Zen 4, a
+    // row of tiles at a time and four, ms: F(4x4) 112x112, 64 to 128 4.75 and 5.18,
+    // 56x56x256 9.0 and 10.7; F(6x6) 128x128x64 3.1 and 3.7, 256x256, 64 to 32 7.6 and 8.3.
+    double around = (width * shape.mx + s.kw - 1) * (height * shape.my + s.kh - 1) -
+                    width * height * shape.mx * shape.my;
     double resident = phases ? scratch / target.cores : scratch;
     double spill = resident > 4 * target.l2     ? 3
                    : resident > 1.5 * target.l2 ? 1.5
                                                 : 1;
     double moves =
         passes * spill * scratch / target.l2Bandwidth +
-        (inBytes * c * images * (width * shape.mx + s.kw - 1) *
-             (height * shape.my + s.kh - 1) +
-         outBytes * o * count * shape.mx * shape.my) /
-            activationRate;
+        (inBytes * c + outBytes * o) * count * shape.mx * shape.my / activationRate +
+        inBytes * c * images * around / l3;
     double stream = weights > 0.8 * target.l3          ? weights / target.bandwidth
                     : weights + resident > target.l2 ? 0.15 * weights / l3
                                                      : 0;

@@ -68,9 +68,8 @@ void applyHost(Target &target, const HostFacts &facts, double flopsPerCycle) {
     target.bf16Flops *= flopsPerCycle * facts.gigahertz * 1e9 / target.flops;
     target.flops = flopsPerCycle * facts.gigahertz * 1e9;
   }
-  // Two cores took 1.2 times the memory bandwidth of one, on a server's share.
-  target.totalBandwidth =
-      target.cores == 1 ? target.bandwidth : target.bandwidth * 1.2;
+  if (target.cores == 1)
+    target.totalBandwidth = target.bandwidth;
 }
 
 } // namespace halcyon

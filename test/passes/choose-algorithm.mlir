@@ -122,3 +122,13 @@ cnn.model @large {
   %1 = cnn.conv %x, %w {pad = array<i64: 1, 1, 1, 1>} : (tensor<?x128x112x112xf32>, tensor<128x128x3x3xf32>) -> tensor<?x128x112x112xf32>
   cnn.output %1 "y" : tensor<?x128x112x112xf32>
 }
+
+// Few channels of a large map, which comes from L3 of 32 MB: rows of 6x6 tiles at a time.
+// ZEN4-LABEL: cnn.model @wide
+// ZEN4:      cnn.fused {{.*}}schedule = #cnn.schedule<"winograd6", {{{.*}}rows = 1
+cnn.model @wide {
+  %x = cnn.input "image" : tensor<?x32x256x256xf32>
+  %w = cnn.weight "weight" : tensor<32x32x3x3xf32>
+  %1 = cnn.conv %x, %w {pad = array<i64: 1, 1, 1, 1>} : (tensor<?x32x256x256xf32>, tensor<32x32x3x3xf32>) -> tensor<?x32x256x256xf32>
+  cnn.output %1 "y" : tensor<?x32x256x256xf32>
+}
