@@ -341,16 +341,17 @@ bool Driver::differentiateForAutograd() { return runPhase(buildAutogradPipeline)
 bool Driver::optimize() { return runPhase(buildGraphPipeline); }
 
 bool Driver::chooseKernels() {
-  auto models = module->getOps<cnn::ModelOp>();
+  auto models = scheduledModels(*module);
   bool scheduled = !models.empty() && !options.schedule.empty();
-  if (scheduled && !applyScheduleFile(options.schedule, *models.begin(), target,
-                                      errs()))
+  if (scheduled && !applyScheduleFile(options.schedule, models, target, errs()))
     return false;
   if (!runPhase(buildKernelPipeline))
     return false;
   if (models.empty() || options.writeSchedule.empty())
     return true;
-  Schedule chosen = scheduleOf(*models.begin(), target, HALCYON_HALIDE_VERSION);
+  Schedule chosen;
+  for (ScheduledModel &each : models)
+    chosen.addStep(each.step, scheduleOf(each.model, target, HALCYON_HALIDE_VERSION));
   chosen.comments = {sys::path::stem(options.model).str() + ".sched"};
   return writeWhole(options.writeSchedule, printSchedule(chosen)) ||
          fail("can't write " + options.writeSchedule + ": " + strerror(errno));

@@ -111,9 +111,11 @@ static std::string modelText(const CostModel &costs) {
       .str();
 }
 
-static void printResult(const TuneResult &result, const CostModel &costs,
-                        const std::string &path) {
+static void printResult(StringRef step, const TuneResult &result,
+                        const CostModel &costs) {
   const Comparison &c = result.comparison;
+  if (!step.empty())
+    outs() << "step " << step << ": ";
   outs() << result.measured << " candidates of " << result.kernels
          << " kernels measured";
   ListSeparator comma;
@@ -129,7 +131,6 @@ static void printResult(const TuneResult &result, const CostModel &costs,
   if (!result.kept)
     outs() << "nothing found that is surely faster: the untuned schedule is "
               "kept\n";
-  outs() << "wrote " << path << "\n";
 }
 
 /// Moves measurements between stores, as asked.
@@ -151,21 +152,44 @@ static bool exchange(Store &store) {
 }
 
 /// From the parsed model, all of the file that is measured: the model, or with
-/// --train the step that trains it. False after saying what is wrong.
+/// --train the steps that train it. False after saying what is wrong.
 static bool findTuned(Driver &driver) {
   if (!training)
     return driver.checkModelWeights();
-  if (driver.plan.get("turns"))
-    return fail("models that are trained in turn have several steps, and --train tunes "
-                "one");
   if (!driver.differentiate())
     return false;
-  SmallVector<cnn::ModelOp> others;
-  for (auto each : driver.module->getOps<cnn::ModelOp>())
-    if (each.getSymName() != "step")
-      others.push_back(each);
-  for (cnn::ModelOp each : others)
-    each.erase();
+  driver.module->lookupSymbol<cnn::ModelOp>("eval").erase();
+  return true;
+}
+
+/// Tunes one model after another, each with its part of the time that is left,
+/// and writes to `schedule` what came out. False after saying what is wrong.
+static bool tuneModels(Driver &driver, TuneOptions how, double seconds, Store &store,
+                       Schedule &schedule) {
+  SmallVector<ScheduledModel> models = scheduledModels(*driver.module);
+  const double end = clockSeconds() + seconds;
+  for (auto [index, each] : llvm::enumerate(models)) {
+    mlir::OwningOpRef<mlir::ModuleOp> alone =
+        mlir::ModuleOp::create(driver.module->getLoc());
+    alone->push_back(each.model->clone());
+    how.budget = std::max(0.0, end - clockSeconds()) / double(models.size() - index);
+    Progress progress(how.budget, isatty(STDERR_FILENO));
+    if (!each.step.empty())
+      progress.say("step " + each.step + ":");
+    Tuner tuner(*alone, driver.target, *driver.weights, store, progress, how);
+    TuneResult result;
+    std::string error;
+    bool good = tuner.run(result, error);
+    progress.clear();
+    // What is known of the steps before is kept.
+    if (!good && interrupted && index > 0)
+      return true;
+    if (!good)
+      return fail(interrupted ? "interrupted before anything was measured" : error);
+    schedule.addStep(each.step, std::move(result.schedule));
+    printResult(each.step, result, tuner.model());
+    outs().flush();
+  }
   return true;
 }
 
@@ -221,22 +245,16 @@ static int tune() {
       access(beside.empty() ? "." : beside.str().c_str(), W_OK) != 0)
     return !fail("can't write " + file + ": " + strerror(errno));
   how.pipeline = driver.pipelineOptions();
-  how.budget = *seconds;
   how.halide = HALCYON_HALIDE_VERSION;
   how.interrupted = [] { return interrupted.load(); };
   watchInterrupts();
-  TuneResult result;
-  Progress progress(*seconds, isatty(STDERR_FILENO));
-  Tuner tuner(*driver.module, target, *driver.weights, *store, progress, how);
-  bool good = tuner.run(result, error);
-  progress.clear();
-  if (!good)
-    return !fail(interrupted ? "interrupted before anything was measured" : error);
-  result.schedule.comments = {sys::path::filename(file).str() + ", tuned " +
-                              today()};
-  if (!writeWhole(file, printSchedule(result.schedule)))
+  Schedule schedule;
+  if (!tuneModels(driver, how, *seconds, *store, schedule))
+    return 1;
+  schedule.comments = {sys::path::filename(file).str() + ", tuned " + today()};
+  if (!writeWhole(file, printSchedule(schedule)))
     return !fail("can't write " + file + ": " + strerror(errno));
-  printResult(result, tuner.model(), file);
+  outs() << "wrote " << file << "\n";
   return 0;
 }
 

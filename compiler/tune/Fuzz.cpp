@@ -58,8 +58,7 @@ static bool read(llvm::StringRef text, Schedule &schedule, std::string &errors,
   bool good = parseSchedule(text, diags, schedule);
   if (world) {
     mlir::OwningOpRef<mlir::ModuleOp> copy = world->module->clone();
-    good &= applySchedule(schedule, *copy->getOps<cnn::ModelOp>().begin(),
-                          world->target, diags);
+    good &= applySchedule(schedule, scheduledModels(*copy), world->target, diags);
   }
   return good;
 }

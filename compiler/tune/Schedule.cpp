@@ -2,6 +2,7 @@
 
 #include "compiler/tune/Schedule.h"
 #include "dialects/cnn/Support.h"
+#include "dialects/cnn/Train.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FormatVariadic.h"
@@ -102,7 +103,15 @@ std::string printSchedule(const Schedule &schedule) {
     if (size_t size = line.text().size(); size < 100)
       texts = std::max(texts, size);
   }
+  auto step = schedule.steps.begin();
+  auto begin = [&](StringRef name) {
+    while (step != schedule.steps.end() && (step == schedule.steps.begin() ||
+                                            std::prev(step)->name != name))
+      text += "step " + nameText((step++)->name) + "\n";
+  };
   for (const ScheduleLine &line : schedule.lines) {
+    if (!line.step.empty())
+      begin(line.step);
     std::string row = padded(nameText(line.layer) + ":", names) + " ";
     if (line.comment.empty())
       text += row + line.text() + "\n";
@@ -110,6 +119,8 @@ std::string printSchedule(const Schedule &schedule) {
       text += row + padded(line.text(), texts) + "  " +
               commentText(line.comment) + "\n";
   }
+  // Steps without lines.
+  begin("");
   return text;
 }
 
@@ -179,6 +190,34 @@ scheduledGroups(cnn::ModelOp model) {
     groups.push_back({name, fused});
   }
   return groups;
+}
+
+SmallVector<ScheduledModel> scheduledModels(ModuleOp module) {
+  auto models = module.getOps<cnn::ModelOp>();
+  if (models.empty())
+    return {};
+  auto how = (*models.begin())->getAttrOfType<DictionaryAttr>(cnn::kTrainAttr);
+  auto turns = how ? how.getAs<ArrayAttr>("turns") : ArrayAttr();
+  if (!turns)
+    return {{"", *models.begin()}};
+  SmallVector<ScheduledModel> result;
+  for (auto [program, turn] : llvm::zip(cnn::stepNames(turns.size()),
+                                        turns.getAsRange<DictionaryAttr>()))
+    if (auto model = module.lookupSymbol<cnn::ModelOp>(program))
+      result.push_back({turn.getAs<StringAttr>("name").str(), model});
+  return result;
+}
+
+void Schedule::addStep(StringRef name, Schedule other) {
+  if (!name.empty())
+    steps.push_back({name.str(), {}});
+  for (ScheduleLine &line : other.lines) {
+    line.step = name.str();
+    lines.push_back(std::move(line));
+  }
+  target = other.target;
+  threads = other.threads;
+  halide = other.halide;
 }
 
 Schedule scheduleOf(cnn::ModelOp model, const Target &target, StringRef halide) {

@@ -6,6 +6,12 @@
 //   conv_1:           direct layout nchw -> nchw16c tile(co=2, x=14)  // 0.58 ms
 //   layer1.0.conv_1:  winograd(4) layout nchw16c rows(14)
 //
+// Of models that are trained in turn every step has lines of its own, below a line
+// with its name:
+//
+//   step d
+//   d.conv_1: direct layout nchw16c
+//
 // Read with a message for every mistake, written with the same bytes for the
 // same content, and put into a model between cnn-fuse and cnn-choose-algorithm.
 //
@@ -33,6 +39,7 @@ struct ScheduleLine {
   /// The path of the layer; "tower.conv_1#2" the second that has this path.
   /// Without a number it serves all of that path that have no line of theirs.
   std::string layer;
+  std::string step;   ///< whose model it is of; empty: there is but one
   std::string kernel; ///< "winograd4"
   std::string layout; ///< as `layoutText` has it; empty: whichever fits best
   std::vector<ScheduleTerm> terms;
@@ -44,13 +51,23 @@ struct ScheduleLine {
   cnn::ScheduleAttr attribute(mlir::MLIRContext *context) const;
 };
 
+/// The line above a step's lines.
+struct ScheduleStep {
+  std::string name; ///< "d" of `step d minimize ...`
+  llvm::SMRange where;
+};
+
 struct Schedule {
   std::vector<std::string> comments; ///< above all else, without slashes
   std::string target;                ///< as `--target` names it, never "host"
   int threads = 0;                   ///< 0: not said
   std::string halide;                ///< version; empty: not said
-  std::vector<ScheduleLine> lines;
+  std::vector<ScheduleStep> steps;
+  std::vector<ScheduleLine> lines; ///< those of a step together, as `steps` has them
   llvm::SMRange targetAt;
+
+  /// Adds what another one has as the lines of a step; an empty name is none.
+  void addStep(llvm::StringRef name, Schedule other);
 };
 
 /// "winograd4" as a schedule has it: "winograd(4)".
@@ -76,18 +93,29 @@ ScheduleLine scheduleLine(cnn::FusedOp fused, const Target &target);
 llvm::SmallVector<std::pair<std::string, cnn::FusedOp>>
 scheduledGroups(cnn::ModelOp model);
 
+/// A model that has a schedule, with the name of its step where several are
+/// trained in turn.
+struct ScheduledModel {
+  std::string step;
+  cnn::ModelOp model;
+};
+
+/// The models of a module whose schedule a file has: every step's of models in
+/// turn, else the first.
+llvm::SmallVector<ScheduledModel> scheduledModels(mlir::ModuleOp module);
+
 /// What was chosen for a model, after cnn-assign-layout. `halide` is the
 /// version for its first line.
 Schedule scheduleOf(cnn::ModelOp model, const Target &target,
                     llvm::StringRef halide);
 
-/// Fixes schedules and layouts of a model's groups, after cnn-fuse. Reports
+/// Fixes schedules and layouts of the groups of models, after cnn-fuse. Reports
 /// every line that cannot hold, with its reason; false where there was one.
-bool applySchedule(const Schedule &schedule, cnn::ModelOp model,
+bool applySchedule(const Schedule &schedule, llvm::ArrayRef<ScheduledModel> models,
                    const Target &target, dsl::Diagnostics &diags);
 
 /// Reads and applies the file at `path`; messages go to `errs`.
-bool applyScheduleFile(llvm::StringRef path, cnn::ModelOp model,
+bool applyScheduleFile(llvm::StringRef path, llvm::ArrayRef<ScheduledModel> models,
                        const Target &target, llvm::raw_ostream &errs);
 
 } // namespace halcyon

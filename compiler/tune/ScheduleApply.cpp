@@ -25,7 +25,10 @@ struct Applier {
   const Target &target;
   dsl::Diagnostics &diags;
   Names names;
+  StringRef step;
   llvm::StringMap<const ScheduleLine *> lines; ///< the first of every name
+
+  void apply();
 
   void apply(const ScheduleLine &line);
   bool apply(const ScheduleLine &line, const Kernel &kernel, cnn::FusedOp fused);
@@ -158,7 +161,45 @@ bool Applier::apply(const ScheduleLine &line, const Kernel &kernel,
   return true;
 }
 
-bool applySchedule(const Schedule &schedule, cnn::ModelOp model,
+void Applier::apply() {
+  for (const ScheduleLine &line : schedule.lines)
+    if (line.step == step)
+      lines.try_emplace(line.layer, &line);
+  for (const ScheduleLine &line : schedule.lines)
+    if (line.step == step)
+      apply(line);
+}
+
+/// That every line belongs to a step that there is.
+static void checkSteps(const Schedule &schedule, ArrayRef<ScheduledModel> models,
+                       dsl::Diagnostics &diags) {
+  std::vector<std::string> known;
+  for (const ScheduledModel &each : models)
+    if (!each.step.empty())
+      known.push_back(each.step);
+  for (const ScheduleStep &step : schedule.steps) {
+    if (llvm::is_contained(known, step.name))
+      continue;
+    SmallVector<StringRef> names(known.begin(), known.end());
+    diags.error(step.where,
+                known.empty()
+                    ? "the schedule has steps, and no models are trained in turn here"
+                    : "the training has no step '" + dsl::printable(step.name) + "'" +
+                          dsl::didYouMean(step.name, names));
+    if (known.empty())
+      return;
+  }
+  for (const ScheduleLine &line : schedule.lines)
+    if (line.step.empty() && !known.empty()) {
+      diags.error(line.layerAt,
+                  "models that are trained in turn have several steps; above the lines "
+                  "of one stands its name",
+                  {"write: step " + known.front()});
+      return;
+    }
+}
+
+bool applySchedule(const Schedule &schedule, ArrayRef<ScheduledModel> models,
                    const Target &target, dsl::Diagnostics &diags) {
   unsigned before = diags.count();
   if (schedule.target != target.machine) {
@@ -168,16 +209,14 @@ bool applySchedule(const Schedule &schedule, cnn::ModelOp model,
                     "', the program for '" + target.machine + "'");
     return false;
   }
-  Applier applier{schedule, target, diags, Names(model), {}};
-  for (const ScheduleLine &line : schedule.lines)
-    applier.lines.try_emplace(line.layer, &line);
-  for (const ScheduleLine &line : schedule.lines)
-    applier.apply(line);
+  checkSteps(schedule, models, diags);
+  for (const ScheduledModel &each : models)
+    Applier{schedule, target, diags, Names(each.model), each.step, {}}.apply();
   return diags.count() == before;
 }
 
-bool applyScheduleFile(StringRef path, cnn::ModelOp model, const Target &target,
-                       llvm::raw_ostream &errs) {
+bool applyScheduleFile(StringRef path, ArrayRef<ScheduledModel> models,
+                       const Target &target, llvm::raw_ostream &errs) {
   llvm::SourceMgr sources;
   dsl::Diagnostics diags(sources, errs);
   auto file = llvm::MemoryBuffer::getFile(path, /*IsText=*/true);
@@ -191,7 +230,7 @@ bool applyScheduleFile(StringRef path, cnn::ModelOp model, const Target &target,
   bool read = parseSchedule(text, diags, schedule);
   // Lines that can be read are checked beside those that can't.
   return !schedule.target.empty() &&
-         applySchedule(schedule, model, target, diags) && read;
+         applySchedule(schedule, models, target, diags) && read;
 }
 
 } // namespace halcyon

@@ -46,6 +46,7 @@ private:
     return true;
   }
   bool parseTarget();
+  bool parseStep();
   bool parseLine();
   bool parseLayout(ScheduleLine &into);
   bool parseTerm(ScheduleLine &into);
@@ -122,8 +123,11 @@ void Parser::run() {
         schedule.comments.push_back(comment);
       continue;
     }
-    bool isTarget = token.text == "target" && !line.ltrim().starts_with(":");
-    bool good = isTarget ? parseTarget() : parseLine();
+    bool isLayer = line.ltrim(" \t\r").starts_with(":");
+    bool isTarget = token.text == "target" && !isLayer;
+    bool good = isTarget                             ? parseTarget()
+                : token.text == "step" && !isLayer ? parseStep()
+                                                     : parseLine();
     if (good && !token.text.empty())
       fail(token, "this line ends before " + found());
     if (!isTarget && !sawTarget) {
@@ -168,9 +172,25 @@ bool Parser::parseTarget() {
   return true;
 }
 
+// step d
+bool Parser::parseStep() {
+  next();
+  ScheduleStep step{token.isQuoted ? unquoted(token) : token.text.str(), token.where()};
+  if (step.name.empty() || !(token.isQuoted || token.isWord))
+    return fail(token, "the name of a step stands here, not " + found());
+  if (any_of(schedule.steps,
+             [&](const ScheduleStep &other) { return other.name == step.name; }))
+    return fail(token, "step " + found() + " has its lines already");
+  schedule.steps.push_back(std::move(step));
+  next();
+  return true;
+}
+
 // layer1.0.conv_1: winograd(4) layout nchw16c tile(co=2, x=14)
 bool Parser::parseLine() {
   ScheduleLine made;
+  if (!schedule.steps.empty())
+    made.step = schedule.steps.back().name;
   if (!token.isWord && !token.isQuoted)
     return fail(token, "a line begins with a layer's name, not " + found());
   made.layerAt = token.where();
