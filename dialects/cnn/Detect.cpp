@@ -66,6 +66,54 @@ FailureOr<SmallVector<Value>> SuppressOp::buildLayer(LayerContext &context) {
       context.builder, context.loc, boxes, candidates, threshold)};
 }
 
+LogicalResult LargestOp::inferReturnTypes(MLIRContext *, std::optional<Location>,
+                                          Adaptor adaptor,
+                                          SmallVectorImpl<Type> &types) {
+  auto x = tensorOf(adaptor.getX());
+  types.push_back(RankedTensorType::get(x.getShape(), x.getElementType()));
+  return success();
+}
+
+double LargestOp::getFlops() {
+  auto type = tensorOf(getResult());
+  return 2.0 * type.getElementTypeBitWidth() * type.getShape().back();
+}
+
+static bool fits(RankedTensorType x, RankedTensorType count) {
+  return x.getRank() == 2 && count.getRank() == 2 &&
+         count.getDimSize(0) == x.getDimSize(0) && count.getDimSize(1) == 1 &&
+         (x.getElementType().isF32() || x.getElementType().isF64()) &&
+         count.getElementType() == x.getElementType();
+}
+
+LogicalResult LargestOp::verify() {
+  if (!fits(tensorOf(getX()), tensorOf(getCount())))
+    return emitOpError("has rows G x n and counts G x 1, both f32 or both f64");
+  return success();
+}
+
+bool LargestOp::hasAdjoint() { return false; }
+
+SmallVector<Value> LargestOp::buildGradients(OpBuilder &, ValueRange,
+                                             ArrayRef<bool> wanted) {
+  return SmallVector<Value>(wanted.size());
+}
+
+LayerSignature LargestOp::layerSignature() {
+  return {{{"x", ParamKind::Tensor}, {"count", ParamKind::Tensor}}};
+}
+
+FailureOr<SmallVector<Value>> LargestOp::buildLayer(LayerContext &context) {
+  Value x = context.tensor("x"), count = context.tensor("count");
+  if (!fits(tensorOf(x), tensorOf(count)))
+    return context.error("x", "'largest' takes rows N x n and a count for each, "
+                              "N x 1, and " +
+                                  context.describe(x) + ", " +
+                                  context.describe(count));
+  return SmallVector<Value>{
+      LargestOp::create(context.builder, context.loc, x, count)};
+}
+
 } // namespace halcyon::cnn
 
 #define GET_OP_CLASSES

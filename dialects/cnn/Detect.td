@@ -17,3 +17,16 @@ def Cnn_SuppressOp : Cnn_Layer<"suppress", ["getFlops"],
                        AnyRankedTensor:$threshold);
   let hasVerifier = 1;
 }
+
+def Cnn_LargestOp : Cnn_Layer<"largest", ["getFlops"],
+    [DeclareOpInterfaceMethods<Cnn_DifferentiableOpInterface, ["hasAdjoint"]>]> {
+  let summary = "Which elements of a row are its largest";
+  let description = [{
+    `x` is G x n, `count` is G x 1: of each row as many elements as `count` says,
+    rounded up, are chosen, the largest, the first of equals first. The result,
+    G x n, is 1 where an element was chosen, else 0: a decision, which has no
+    gradient. It takes a pass over the row for every bit of an element.
+  }];
+  let arguments = (ins AnyRankedTensor:$x, AnyRankedTensor:$count);
+  let hasVerifier = 1;
+}

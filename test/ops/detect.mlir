@@ -18,3 +18,22 @@ cnn.model @fewer {
   // expected-error @below {{has boxes G x n x 4, candidates G x n, one threshold}}
   %1 = cnn.suppress %b, %s, %t : (tensor<?x9x4xf32>, tensor<?x8xf32>, tensor<1xf32>) -> tensor<?x8xf32>
 }
+
+// -----
+
+// CHECK-LABEL: cnn.model @rows
+cnn.model @rows {
+  %x = cnn.input "x" : tensor<?x9xf64>
+  %k = cnn.input "k" : tensor<?x1xf64>
+  // CHECK: cnn.largest %{{.*}}, %{{.*}} : (tensor<?x9xf64>, tensor<?x1xf64>) -> tensor<?x9xf64>
+  %1 = cnn.largest %x, %k : (tensor<?x9xf64>, tensor<?x1xf64>) -> tensor<?x9xf64>
+}
+
+// -----
+
+cnn.model @counts {
+  %x = cnn.input "x" : tensor<?x9xf32>
+  %k = cnn.input "k" : tensor<?x9xf32>
+  // expected-error @below {{has rows G x n and counts G x 1, both f32 or both f64}}
+  %1 = cnn.largest %x, %k : (tensor<?x9xf32>, tensor<?x9xf32>) -> tensor<?x9xf32>
+}

@@ -287,6 +287,13 @@ def losses(grid):
   return ssd_loss([x, s], [y, y -> maxpool(2)], [anchor_boxes(x, [(8, 8), (14, 12)], 8),
                   anchor_boxes(s, [(22, 22), (30, 19)], 16)], as_boxes(z))""", heads,
         lambda x, y, z: ssd([x, pooled(x)], [y, pooled(y)], z), [BOXES])
+
+    def largest(x, count):
+        x, count = np.floor(2 * x[:, :, 0, 0]), np.ceil(np.clip(4 * count[:, :, 0, 0], 0, x.shape[1]))
+        place = np.argsort(np.argsort(-x, kind="stable"), kind="stable")
+        return (place < count).astype(np.float32)
+
+    add("largest_of_rows", "return largest(floor(2 * x) -> flatten, 4 * y -> flatten)", [(37, 1, 1), (1, 1, 1)], largest)
     add("loss_focal", "return focal(x -> flatten, y)", classes, lambda x, y: focal(x[:, :, 0, 0], y)[:, None])
     add("loss_focal_map", "return focal(x, y)", pixels, lambda x, y: image_mean(focal(x, y)))
     add("loss_mse", "return mse(x, y)", maps, lambda x, y: image_mean((x - y) ** 2))
