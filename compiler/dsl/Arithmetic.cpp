@@ -2,6 +2,8 @@
 
 #include "Elaborator.h"
 
+#include "llvm/ADT/StringExtras.h"
+
 #include <cmath>
 #include <limits>
 
@@ -249,6 +251,29 @@ Value Elaborator::helperOfNumbers(StringRef name,
   return Value::real(result);
 }
 
+/// Whether a value is a tensor of which every image has its own part.
+static bool isOfImages(const Value &value) {
+  if (!value.isTensor())
+    return false;
+  auto type = llvm::cast<mlir::RankedTensorType>(value.asMlir().getType());
+  return type.getRank() > 0 && type.isDynamicDim(0);
+}
+
+/// How to have all of a tensor's elements where a list is wanted.
+static std::vector<std::string> notesOnAll(StringRef name, const Value &value) {
+  if (!value.isTensor() || (name != "mean" && name != "sum" && name != "product"))
+    return {};
+  int64_t rank = llvm::cast<mlir::RankedTensorType>(value.asMlir().getType()).getRank();
+  bool images = isOfImages(value);
+  static constexpr StringRef all[] = {"c", "i", "j", "k"};
+  if (rank < 1 + images || rank - images > int64_t(std::size(all)))
+    return {};
+  std::string indices = llvm::join(llvm::ArrayRef(all).take_front(rank - images), ", ");
+  std::string image = images ? "n" : "";
+  return {"over a tensor's elements indices run: op all(x)[" + image + "] = " + name.str() +
+          "(x[" + image + (images ? ", " : "") + indices + "] for " + indices + ")"};
+}
+
 Value Elaborator::helper(StringRef name, const std::vector<Arg> &args,
                          SMRange where, const StringExpr *as) {
   for (const Arg &arg : args)
@@ -291,9 +316,17 @@ Value Elaborator::helper(StringRef name, const std::vector<Arg> &args,
       isListHelper(name)) {
     if (name == "list")
       return values[0].isSequence() ? values[0] : Value::sequence(true, {values[0]});
+    bool inOp = frame->definition && frame->definition->kind == Definition::Op;
+    if (name == "mean" && isOfImages(values[0]) && !inOp) {
+      std::optional<std::string> path = layerPath(name, as);
+      return path ? callDefinition(*library.find("image_mean"), args, where,
+                                   Scope{*path, {}, frame->scope.repeats})
+                  : Value();
+    }
     if (!values[0].isSequence())
       return error(args[0].range,
-                   "'" + name + "' takes a list, not " + kindText(values[0]));
+                   "'" + name + "' takes a list, not " + kindText(values[0]),
+                   notesOnAll(name, values[0]));
     std::vector<Value> items = values[0].items();
     if (name == "len")
       return Value::integer(items.size());

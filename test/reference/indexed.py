@@ -297,6 +297,8 @@ def losses(grid):
     add("loss_focal", "return focal(x -> flatten, y)", classes, lambda x, y: focal(x[:, :, 0, 0], y)[:, None])
     add("loss_focal_map", "return focal(x, y)", pixels, lambda x, y: image_mean(focal(x, y)))
     add("loss_mse", "return mse(x, y)", maps, lambda x, y: image_mean((x - y) ** 2))
+    add("loss_mean", "return mean((x - y) ** 2) + mean([x, y] -> mean -> global_avgpool -> flatten)", maps,
+        lambda x, y: image_mean((x - y) ** 2) + image_mean((x + y) / 2))
     add("loss_l1", "return l1(x, y)", maps, lambda x, y: image_mean(abs(x - y)))
 
     def huber(d, delta):
