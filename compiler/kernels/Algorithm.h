@@ -62,6 +62,11 @@ private:
   std::map<void *, LogicalTensor> values;
 };
 
+/// A weight of this shape and so many groups, with channels exchanged and taps
+/// reversed: what `cnn.adjoint_filter` computes.
+Halide::Func turnedOver(Halide::Func weight, llvm::ArrayRef<int64_t> shape,
+                        int64_t groups);
+
 /// Fresh variables for a tensor of this rank, innermost first.
 std::vector<Halide::Var> logicalVars(size_t rank);
 

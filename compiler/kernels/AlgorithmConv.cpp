@@ -114,23 +114,24 @@ static Func defineLinearWeightGrad(Operation *op, ArrayRef<LogicalTensor> in,
   return f;
 }
 
+Func turnedOver(Func weight, ArrayRef<int64_t> shape, int64_t groups) {
+  Func f("turned_over");
+  Var u("u"), v("v"), c("c"), o("o");
+  // Within a group, output o of input c was output c of input o.
+  const int ins = (int)shape[1], outs = (int)(shape[0] / groups);
+  Expr in = groups > 1 ? o % ins : Expr(o), out = groups > 1 ? o / ins * outs + c : Expr(c);
+  if (shape.size() == 2)
+    f(c, o) = weight(in, out);
+  else
+    f(u, v, c, o) = weight((int)shape[3] - 1 - u, (int)shape[2] - 1 - v, in, out);
+  return f;
+}
+
 static Func defineAdjointFilter(Operation *op, ArrayRef<LogicalTensor> in,
                                 ArrayRef<Expr> sizes) {
   auto filter = mlir::cast<cnn::AdjointFilterOp>(op);
-  Func f("adjoint_filter");
-  Var u("u"), v("v"), c("c"), o("o");
-  auto w = cnn::tensorOf(filter.getWeight());
-  if (w.getRank() == 2) {
-    f(c, o) = in[0].func(o, c);
-    return f;
-  }
-  // Within a group, output o of input c was output c of input o.
-  int outs = (int)(w.getDimSize(0) / filter.getGroups());
-  int ins = (int)w.getDimSize(1);
-  f(u, v, c, o) = in[0].func((int)w.getDimSize(3) - 1 - u,
-                             (int)w.getDimSize(2) - 1 - v, o % ins,
-                             o / ins * outs + c);
-  return f;
+  return turnedOver(in[0].func, cnn::tensorOf(filter.getWeight()).getShape(),
+                    filter.getGroups());
 }
 
 static RegisterAlgorithm conv("cnn.conv", defineConv);

@@ -52,6 +52,8 @@ public:
     for (auto [index, dim] : llvm::enumerate(dims))
       at[dim.dim] = at[dim.dim] + vars[dims.size() - 1 - index] * (int)dim.step;
     Func weight = logicalInput(b, b.group.inputs()[0]);
+    if (std::optional<int64_t> groups = pack.getAdjoint())
+      weight = turnedOver(weight, cnn::tensorOf(pack.getWeight()).getShape(), *groups);
     Expr inside = Halide::Internal::const_true();
     SmallVector<Expr> clamped;
     bool winograd = packed.getWinograd() != 0;

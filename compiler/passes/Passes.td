@@ -417,6 +417,23 @@ def AssignLayout : Pass<"cnn-assign-layout", "::halcyon::cnn::ModelOp"> {
   ];
 }
 
+def FoldAdjointFilters : Pass<"cnn-fold-adjoint-filters", "::halcyon::cnn::ModelOp"> {
+  let summary = "Weights are turned over where they are packed";
+  let description = [{
+    The filter of an input's gradient is read once, by the kernel that packs it,
+    where nothing else reads it.
+
+    ```mlir
+    %t = cnn.fused %w { cnn.adjoint_filter ... }
+    %p = cnn.fused %t { cnn.pack ... }
+    ```
+    becomes
+    ```mlir
+    %p = cnn.fused %w { cnn.pack %0 {adjoint = 1 : i64} ... }
+    ```
+  }];
+}
+
 def LowerToExec : Pass<"cnn-lower-to-exec", "::mlir::ModuleOp"> {
   let summary = "Models become programs of kernel calls";
   let description = [{

@@ -71,6 +71,7 @@ void buildKernelPipeline(OpPassManager &module, const PipelineOptions &options) 
   OpPassManager &model = module.nest<cnn::ModelOp>();
   model.addPass(createChooseAlgorithm({options.target, options.algorithm}));
   model.addPass(createAssignLayout({options.target}));
+  model.addPass(createFoldAdjointFilters());
   model.addPass(createCSEPass());
 }
 

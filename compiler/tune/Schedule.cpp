@@ -178,9 +178,10 @@ scheduledGroups(cnn::ModelOp model) {
   SmallVector<std::pair<std::string, cnn::FusedOp>> groups;
   llvm::StringMap<int> seen;
   for (auto fused : model.getBody().front().getOps<cnn::FusedOp>()) {
-    // Copies, conversions and packed weights follow from the layouts.
+    // Copies, conversions and packed weights follow from the layouts; so does
+    // whether a weight is turned over by a kernel of its own.
     Operation *anchor = Group(fused.getBody().front()).anchor();
-    if (anchor && (isa<cnn::PackOp>(anchor) ||
+    if (anchor && (isa<cnn::PackOp, cnn::AdjointFilterOp>(anchor) ||
                    cast<cnn::ComputeOpInterface>(anchor).movesDataOnly()))
       continue;
     std::string name = cnn::layerLocation(fused.getLoc()).path;

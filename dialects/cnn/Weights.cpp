@@ -4,6 +4,7 @@
 #include "dialects/cnn/Support.h"
 #include "dialects/cnn/Winograd.h"
 
+#include <algorithm>
 #include <cmath>
 
 using namespace mlir;
@@ -197,10 +198,22 @@ Attribute PackedAttr::parse(AsmParser &parser, Type) {
   return PackedAttr::get(parser.getContext(), tag, winograd);
 }
 
+SmallVector<int64_t> adjointShape(ArrayRef<int64_t> shape, int64_t groups) {
+  SmallVector<int64_t> turned(shape);
+  turned[0] = shape[1] * groups;
+  turned[1] = shape[0] / groups;
+  return turned;
+}
+
 LogicalResult PackOp::verify() {
-  auto type = tensorOf(getResult());
+  auto type = tensorOf(getResult()), from = tensorOf(getWeight());
   auto packed = dyn_cast_or_null<PackedAttr>(type.getEncoding());
-  if (!differInStorageOnly(getWeight().getType(), getType()) || !packed)
+  if (std::optional<int64_t> groups = getAdjoint()) {
+    if (from.getRank() < 2 || *groups < 1 || from.getDimSize(0) % *groups)
+      return emitOpError("turns over weights of whole groups of channels");
+    from = from.clone(adjointShape(from.getShape(), *groups));
+  }
+  if (!differInStorageOnly(Type(from), getType()) || !packed)
     return emitOpError("packs a weight without changing its shape");
   int64_t m = packed.getWinograd();
   if (m && (type.getRank() != 4 || m < 2 ||
@@ -215,12 +228,32 @@ LogicalResult PackOp::verify() {
   return success();
 }
 
+/// The weight with channels exchanged, within groups, and taps reversed.
+static std::vector<float> turnOver(ArrayRef<float> weight, ArrayRef<int64_t> shape,
+                                   int64_t groups) {
+  int64_t ins = shape[1], outs = shape[0] / groups, taps = 1;
+  for (int64_t size : shape.drop_front(2))
+    taps *= size;
+  std::vector<float> result(weight.size());
+  for (int64_t o = 0; o < shape[0]; ++o)
+    for (int64_t i = 0; i < ins; ++i) {
+      const float *from = weight.data() + (o * ins + i) * taps;
+      int64_t turned = (o / outs * ins + i) * outs + o % outs;
+      std::reverse_copy(from, from + taps, result.data() + turned * taps);
+    }
+  return result;
+}
+
 LogicalResult PackOp::evaluate(ArrayRef<ArrayRef<float>> in,
                                ArrayRef<MutableArrayRef<float>> out) {
-  SmallVector<int64_t> shape(tensorOf(getWeight()).getShape());
+  SmallVector<int64_t> shape(tensorOf(getResult()).getShape());
   auto packed = cast<PackedAttr>(tensorOf(getResult()).getEncoding());
   ArrayRef<float> source = in[0];
-  std::vector<float> transformed;
+  std::vector<float> turned, transformed;
+  if (std::optional<int64_t> groups = getAdjoint()) {
+    turned = turnOver(source, tensorOf(getWeight()).getShape(), *groups);
+    source = turned;
+  }
   if (int64_t m = packed.getWinograd()) {
     transformed = transformFilters(source, shape, m);
     source = transformed;

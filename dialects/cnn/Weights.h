@@ -18,6 +18,10 @@ inline uint16_t toBf16(float value) {
   return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+/// The shape of a weight of so many groups once it is turned over: input and output
+/// channels are exchanged within groups.
+llvm::SmallVector<int64_t> adjointShape(llvm::ArrayRef<int64_t> shape, int64_t groups);
+
 /// Whether a value is computed from the model's weights alone, and so known when
 /// the program is made.
 bool isPrepared(mlir::Value value);

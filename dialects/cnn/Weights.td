@@ -61,9 +61,15 @@ def Cnn_PackOp : Cnn_Op<"pack", [Pure,
 
     The filter transform is Lavin and Gray, Fast Algorithms for Convolutional
     Neural Networks, 2015: G g transpose(G).
+
+    With `adjoint`, the weight is of so many groups and turned over first, as by
+    `cnn.adjoint_filter`; the result has the shape that it has then.
   }];
-  let arguments = (ins AnyRankedTensor:$weight);
+  let arguments = (ins AnyRankedTensor:$weight, OptionalAttr<I64Attr>:$adjoint);
   let results = (outs AnyRankedTensor:$result);
+  let builders = [OpBuilder<(ins "::mlir::Type":$type, "::mlir::Value":$weight), [{
+    build($_builder, $_state, type, weight, nullptr);
+  }]>];
   let assemblyFormat = "$weight attr-dict `:` type($weight) `to` type($result)";
   let hasVerifier = 1;
 }

@@ -11,6 +11,8 @@
 
 #include "test/kernels/KernelHarness.h"
 
+#include "mlir/Parser/Parser.h"
+
 #include "llvm/ADT/STLExtras.h"
 
 #include <algorithm>
@@ -171,6 +173,34 @@ static Case filterCase(const Shape &weight, int64_t groups = 1,
           "adjoint_filter", kernelText({weight}, body, {result}), {weight}};
 }
 
+/// A weight as `tag` has it, turned over where it has `groups`; in bf16 or f32.
+static Case packCase(const Shape &weight, const std::string &tag, int64_t winograd = 0,
+                     int64_t groups = 0, bool bf16 = false,
+                     const std::string &prefix = "") {
+  Shape result = weight;
+  if (groups) {
+    result[0] = weight[1] * groups;
+    result[1] = weight[0] / groups;
+  }
+  std::string dense = type(result), how = "\"" + tag + "\"";
+  if (winograd)
+    how += ", winograd = " + std::to_string(winograd);
+  std::string packed = dense.substr(0, dense.size() - 4) + (bf16 ? "bf16" : "f32") +
+                       ", #cnn.packed<" + how + ">>";
+  std::string adjoint = groups ? "{adjoint = " + std::to_string(groups) + " : i64} " : "";
+  std::string body = "  %y0 = cnn.pack %a0 " + adjoint + ": " + type(weight) + " to " +
+                     packed + "\n";
+  Case test{prefix + "pack " + type(weight) + " " + how + " groups " +
+                std::to_string(groups) + (bf16 ? " bf16" : ""),
+            "pack", kernelText({weight}, body, {result}), {weight}};
+  // What it yields is packed.
+  size_t at = test.text.rfind(dense);
+  test.text.replace(at, dense.size(), packed);
+  if (bf16)
+    test.tolerance = 4e-3;
+  return test;
+}
+
 /// The adjoint of an operation `op` on one map.
 static Case adjointCase(const std::string &op, const Shape &from, const Shape &to,
                         int64_t batch = 2, const std::string &prefix = "") {
@@ -275,7 +305,42 @@ static std::vector<Case> cases() {
   add(filterCase({24, 6, 3, 3}, 4));
   add(filterCase({32, 1, 3, 3}, 32));
 
+  for (int64_t groups : {0, 1})
+    for (int64_t winograd : {0, 2, 4, 6}) {
+      std::string tag = winograd ? "hwOI16i16o" : "OIhw16i16o";
+      add(packCase({64, 48, 3, 3}, tag, winograd, groups));
+      add(packCase({33, 17, 3, 3}, tag, winograd, groups));
+      add(packCase({32, 16, 1, 3}, tag, winograd, groups));
+      tag = winograd ? "hwOI8i16o2i" : "OIhw8i16o2i";
+      add(packCase({64, 48, 3, 3}, tag, winograd, groups, true));
+      add(packCase({33, 17, 3, 3}, tag, winograd, groups, true));
+      add(packCase({20, 80, 3, 3}, winograd ? "hwOi16o" : "Ohwi16o", winograd, groups));
+    }
+  for (int64_t groups : {0, 1}) {
+    add(packCase({64, 3, 7, 7}, "Ohwi16o", 0, groups));
+    add(packCase({64, 128, 1, 1}, "OIhw16i16o", 0, groups));
+    add(packCase({16, 16, 1, 1}, "OIhw16i16o", 0, groups));
+    add(packCase({10, 84}, "Oi16o", 0, groups));
+    add(packCase({48, 192}, "Oi16o", 0, groups));
+    add(packCase({48, 192}, "Oi16o", 0, groups, true));
+  }
+  add(packCase({20}, "O16o"));
+  add(packCase({32, 8, 3, 3}, "OIhw8i8o", 0, 2));
+  add(packCase({24, 6, 3, 3}, "Ohwi16o", 0, 4));
+  add(packCase({32, 1, 3, 3}, "Ohwi16o", 0, 32));
+  add(packCase({32, 1, 3, 3}, "Ohwi16o"));
+
   const std::string t = "time ";
+  for (int64_t groups : {0, 1}) {
+    add(packCase({512, 512, 3, 3}, "hwOI16i16o", 4, groups, false, t));
+    add(packCase({256, 256, 3, 3}, "hwOI16i16o", 4, groups, false, t));
+    add(packCase({512, 512, 3, 3}, "hwOI8i16o2i", 2, groups, true, t));
+    add(packCase({512, 512, 3, 3}, "OIhw16i16o", 0, groups, false, t));
+    add(packCase({2048, 512, 1, 1}, "OIhw16i16o", 0, groups, false, t));
+    add(packCase({512, 2048, 1, 1}, "OIhw16i16o", 0, groups, false, t));
+    add(packCase({512, 2048, 1, 1}, "OIhw8i16o2i", 0, groups, true, t));
+    add(packCase({1000, 2048}, "Oi16o", 0, groups, false, t));
+  }
   add(filterCase({512, 512, 3, 3}, 1, t));
   add(filterCase({256, 256, 3, 3}, 1, t));
   add(filterCase({2048, 512, 1, 1}, 1, t));
@@ -329,6 +394,22 @@ static std::vector<Tensor> inputsOf(const Case &test) {
   return inputs;
 }
 
+/// What `cnn.pack` means where weights are constants.
+static std::vector<Tensor> packedByHand(mlir::MLIRContext &context, const Case &test,
+                                        const std::vector<Tensor> &inputs) {
+  auto module = mlir::parseSourceString<mlir::ModuleOp>(test.text, &context);
+  std::vector<Tensor> result;
+  module->walk([&](cnn::PackOp pack) {
+    auto type = mlir::cast<mlir::RankedTensorType>(pack.getType());
+    auto shape = mlir::cast<cnn::PackedAttr>(type.getEncoding()).physicalShape(type.getShape());
+    Tensor packed(std::vector<int64_t>(shape.begin(), shape.end()));
+    llvm::MutableArrayRef<float> out(packed.data);
+    if (mlir::succeeded(pack.evaluate({llvm::ArrayRef<float>(inputs[0].data)}, {out})))
+      result.push_back(packed);
+  });
+  return result;
+}
+
 /// Runs one kernel; says in `error` what is wrong.
 static std::vector<Tensor> runKernel(CompiledKernel &kernel,
                                      const std::vector<Tensor> &inputs,
@@ -347,7 +428,7 @@ static void printTime(const Case &test, CompiledKernel &kernel) {
   double best = 1e30;
   for (int run = 0; run < 12; ++run) {
     auto start = Clock::now();
-    kernel.run();
+    kernel.runCold();
     best = std::min(best,
                     std::chrono::duration<double>(Clock::now() - start).count());
   }
@@ -397,7 +478,9 @@ int main(int argc, char **argv) {
         printTime(test, *kernel);
         break;
       }
-      if (kernel && reference.empty()) {
+      if (kernel && test.kernel == "pack") {
+        reference = packedByHand(*context, test, inputs);
+      } else if (kernel && reference.empty()) {
         HarnessOptions plain;
         plain.kernel = test.kernel == "pool_adjoint" ? "adjoint" : "plain";
         if (auto defined = CompiledKernel::make(*context, test.text, target,

@@ -466,6 +466,10 @@ std::vector<Tensor> CompiledKernel::outputs(std::string &error) {
     std::vector<int64_t> shape(type.getShape());
     if (!cnn::isFixed(type))
       shape[0] = batch;
+    if (auto packed = dyn_cast_or_null<cnn::PackedAttr>(type.getEncoding())) {
+      auto places = packed.physicalShape(type.getShape());
+      shape.assign(places.begin(), places.end());
+    }
     Tensor tensor(shape);
     float *start = buffer.memory.data() + buffer.before;
     if (type.getRank() != 4 || cnn::isFixed(type)) {

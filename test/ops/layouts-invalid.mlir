@@ -41,6 +41,22 @@ cnn.model @not_packed {
 
 // -----
 
+cnn.model @halves_of_groups {
+  %w = cnn.weight "w" : tensor<8x8x3x3xf32>
+  // expected-error @below {{turns over weights of whole groups of channels}}
+  %y = cnn.pack %w {adjoint = 3 : i64} : tensor<8x8x3x3xf32> to tensor<8x8x3x3xf32, #cnn.packed<"OIhw8i8o">>
+}
+
+// -----
+
+cnn.model @turned_to_another_shape {
+  %w = cnn.weight "w" : tensor<8x4x3x3xf32>
+  // expected-error @below {{packs a weight without changing its shape}}
+  %y = cnn.pack %w {adjoint = 1 : i64} : tensor<8x4x3x3xf32> to tensor<8x4x3x3xf32, #cnn.packed<"OIhw8i8o">>
+}
+
+// -----
+
 cnn.model @unknown_letter {
   %w = cnn.weight "w" : tensor<8x8x3x3xf32>
   // expected-error @below {{tag 'oihx' does not fit the shape}}

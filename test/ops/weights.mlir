@@ -16,6 +16,8 @@ cnn.model @weights {
   %r = cnn.round %w : tensor<8x4x3x3xf32> to tensor<8x4x3x3xbf16>
   // CHECK: cnn.pack %{{.*}} : tensor<8x4x3x3xf32> to tensor<8x4x3x3xbf16, #cnn.packed<"OIhw4i8o">>
   %p = cnn.pack %w : tensor<8x4x3x3xf32> to tensor<8x4x3x3xbf16, #cnn.packed<"OIhw4i8o">>
+  // CHECK: cnn.pack %{{.*}} {adjoint = 2 : i64} : tensor<8x4x3x3xf32> to tensor<8x4x3x3xf32, #cnn.packed<"OIhw4i8o">>
+  %a = cnn.pack %w {adjoint = 2 : i64} : tensor<8x4x3x3xf32> to tensor<8x4x3x3xf32, #cnn.packed<"OIhw4i8o">>
   // CHECK: cnn.affine_bias %{{.*}}, %{{.*}}, %{{.*}} :
   %b = cnn.affine_bias %n, %s, %t : (tensor<8xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>
 }
