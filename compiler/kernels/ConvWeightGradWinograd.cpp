@@ -7,19 +7,27 @@
 //                       (G dy transpose(G)) * (transpose(B) x B) ] A
 //
 // For 3x3 and tiles of 4x4 that is a quarter of the definition's
-// multiplications. Tiles of a group of images are transformed at a time; their
-// products, one matrix product for each of the transform's elements, are added to
-// sums of all images. Groups are cut by the batch alone, never by the threads, and
-// summed in order.
+// multiplications. The sums of a block of tiles, one matrix product for each of the
+// transform's elements, stay in registers; the batch's tiles are cut into blocks
+// without regard to images or threads, and their sums are added in order.
+//
+// Of many channels all tiles are transformed first. Then a task has the sums of
+// some channels, a slab, in L2 from the first tile to the result. Of few channels
+// the sums of all are small and the tiles many: block after block is transformed
+// and met while it is in L2, each task having some of the transform's elements.
 //
 //===----------------------------------------------------------------------===//
 
+#include "compiler/kernels/Algorithm.h"
 #include "compiler/kernels/ConvCommon.h"
 #include "compiler/kernels/Loops.h"
 #include "dialects/cnn/Support.h"
 #include "dialects/cnn/Winograd.h"
 
+#include "llvm/Support/FormatVariadic.h"
+
 #include <cmath>
+#include <limits>
 
 using namespace mlir;
 using Halide::Expr;
@@ -31,13 +39,13 @@ using Halide::Var;
 namespace halcyon {
 namespace {
 
-/// Tiles of a group: so many products for every sum that is read and written.
+/// Tiles whose products are summed in registers, about: what is read of them
+/// stays in L1.
 constexpr int kTiles = 128;
 /// Tiles that a task transforms.
 constexpr int kTaskTiles = 32;
-
-/// The most bytes of sums of all images: more channels are computed in slabs.
-int64_t mostSums(const Target &target) { return 8 * target.l2; }
+/// Tiles of a block, and chunks, that a schedule may have.
+constexpr int kMostTiles = 512, kMostChunks = 64;
 
 /// Outputs of a tile of dy along an axis with so many taps; 0 where the
 /// transform would be too large.
@@ -64,22 +72,83 @@ struct Tiling {
 
   int tiles() const { return columns * rows; }
   int products() const { return across.n * down.n; }
-  /// Images of a group.
-  int images() const { return std::max(1, kTiles / tiles()); }
   /// Multiplications of an image.
   double multiplications(const Target &target) const {
     return double(tiles()) * products() * outBlocks * inBlocks * target.lanes *
            target.lanes;
   }
-  /// Blocks of input channels of a slab.
-  int slab(const Target &target) const {
-    int64_t each = int64_t(4) * products() * outBlocks * target.lanes *
-                   target.lanes;
-    return divisorUpTo(inBlocks,
-                       (int)std::clamp<int64_t>(mostSums(target) / each, 1,
-                                                inBlocks));
-  }
 };
+
+/// The numbers of the loop nest.
+struct Nest {
+  int in = 1, out = 1; ///< in registers: vectors of input channels, output channels
+  int tiles;           ///< of a block
+  int taskOut = 1, taskIn = 1; ///< vectors of channels of a task
+  int chunks = 1;      ///< of the batch
+  bool slabs;          ///< sums are a task's, not of all channels
+
+  Nest(const Tiling &tiling, const Target &target, int batch);
+};
+
+Nest::Nest(const Tiling &tiling, const Target &target, int batch) {
+  const int v = target.lanes;
+  double best = 0;
+  for (int vectors = 1; vectors <= 4; ++vectors)
+    for (int channels = 1; channels <= v; ++channels) {
+      int count = vectors * channels;
+      if (tiling.inBlocks % vectors || v % channels ||
+          count + vectors + 3 > target.registers)
+        continue;
+      // The lines that a pass over a block's tiles reads take half of L1, where
+      // the next ones come in.
+      if (vectors > 1 && (vectors + 1) * kTiles * 4 * v > target.l1 / 2)
+        continue;
+      double worth = std::min(1.0, count / double(vectors + channels)) *
+                         std::min(1.0, count / 10.0) +
+                     0.001 * count;
+      if (worth > best) {
+        best = worth;
+        in = vectors;
+        out = channels;
+      }
+    }
+
+  // Blocks of one size.
+  const int all = batch * tiling.tiles();
+  const int blocks = ceilDiv(all, kTiles);
+  tiles = std::min(all, ceilDiv(ceilDiv(all, blocks), 2) * 2);
+  // What a chunk's tiles become stays in L3.
+  const double each = 4.0 * tiling.products() * v;
+  const double inBytes = each * tiling.inBlocks * all;
+  const double outBytes = each * tiling.outBlocks * all;
+  chunks = std::min({(int)std::ceil((inBytes + outBytes) / (target.l3 / 2)), blocks, kMostChunks});
+  chunks = ceilDiv(blocks, ceilDiv(blocks, chunks));
+
+  slabs = each * v * tiling.inBlocks * tiling.outBlocks > 3 * target.l2;
+  if (!slabs)
+    chunks = 1;
+
+  constexpr int kTasks = 8;
+  double least = std::numeric_limits<double>::max();
+  for (int co = 1; co <= tiling.outBlocks; ++co)
+    for (int ci = in; ci <= tiling.inBlocks; ci += in) {
+      if (tiling.outBlocks % co || tiling.inBlocks % ci)
+        continue;
+      // A task's sums stay in L2.
+      if (each * v * co * ci > 0.6 * (double)target.l2 && (co > 1 || ci > in))
+        continue;
+      int cutOut = tiling.outBlocks / co, cutIn = tiling.inBlocks / ci;
+      // Every cut of one tensor's channels reads the other's again; fewer tasks
+      // leave threads idle.
+      double bytes = (inBytes * cutOut + outBytes * cutIn) *
+                     std::max(1.0, double(kTasks) / (cutOut * cutIn));
+      if (bytes < least) {
+        least = bytes;
+        taskOut = co;
+        taskIn = ci;
+      }
+    }
+}
 
 class ConvWeightGradWinograd : public Kernel {
 public:
@@ -123,6 +192,9 @@ public:
   // Percent of the peak of the definition's count, Zen 5, two threads: 64
   // channels, 32 images of 32x32, 270; 128, 16x16, 310; 256, 8x8, 270; 512, 4x4,
   // 190; 8 images: 64, 56x56, 300; 128, 28x28, 350; 256, 14x14, 200; 512, 7x7, 140.
+  // Zen 4 (225 GFLOP/s), two threads, these 8 images within ResNet-50's step: 150 to
+  // 210, 200 to 245, 175 to 200, 160 to 185; all sums of 256 and 512 channels
+  // in L3 or memory, as without slabs: 145 to 175, 80 to 135.
   // As of the convolution's kernels: sums of products, whose errors the
   // transform back amplifies.
   double error(const Group &group, const Target &target) const override {
@@ -131,18 +203,71 @@ public:
            tiling.down.amplification() * std::sqrt(tiling.tiles());
   }
 
+  cnn::ScheduleAttr schedule(const Group &group,
+                             const Target &target) const override {
+    auto grad = group.anchorAs<cnn::ConvWeightGradOp>();
+    Nest nest(Tiling(ConvShape::of(grad), target), target, usualBatch(group));
+    return makeSchedule(grad.getContext(), name(),
+                        {{"tile_co", nest.out},
+                         {"tile_ci", nest.in},
+                         {"tiles", nest.tiles},
+                         {"task_co", nest.taskOut},
+                         {"task_ci", nest.taskIn},
+                         {"chunks", nest.chunks},
+                         {"slabs", nest.slabs}});
+  }
+
+  SmallVector<ScheduleParameter>
+  parameters(const Group &group, const Target &target) const override {
+    auto grad = group.anchorAs<cnn::ConvWeightGradOp>();
+    Tiling tiling(ConvShape::of(grad), target);
+    Nest nest(tiling, target, usualBatch(group));
+    return {{"tile_co", 1, target.lanes, {nest.out}},
+            {"tile_ci", 1, tiling.inBlocks, {nest.in}},
+            {"tiles", 1, kMostTiles, {nest.tiles}},
+            {"task_co", 1, tiling.outBlocks, taskSizes(tiling.outBlocks)},
+            {"task_ci", 1, tiling.inBlocks, taskSizes(tiling.inBlocks)},
+            {"chunks", 1, kMostChunks, {nest.chunks}},
+            {"slabs", 0, 1, {0, 1}, /*flag=*/true}};
+  }
+
+  bool holds(const Group &group, const Target &target,
+             cnn::ScheduleAttr schedule, std::string &why) const override {
+    auto grad = group.anchorAs<cnn::ConvWeightGradOp>();
+    Tiling tiling(ConvShape::of(grad), target);
+    auto divides = [&](StringRef name, int all, int step, StringRef what) {
+      int64_t value = schedule.param(name);
+      if (all % value == 0 && value % step == 0)
+        return true;
+      why = llvm::formatv("{0} vectors of {1} channels are cut into equal parts{2}",
+                          all, what,
+                          step > 1 ? llvm::formatv(", multiples of {0}", step).str()
+                                   : std::string());
+      return false;
+    };
+    if (!schedule.param("slabs") && schedule.param("chunks") != 1) {
+      why = "chunks are of slabs: without slabs(yes) there is one";
+      return false;
+    }
+    int64_t channels = schedule.param("tile_co"), vectors = schedule.param("tile_ci");
+    if (target.lanes % channels || channels * vectors + vectors + 1 > target.registers) {
+      why = llvm::formatv("a tile's output channels divide {0}, and its sums fit {1} "
+                          "registers", target.lanes, target.registers);
+      return false;
+    }
+    return divides("task_co", tiling.outBlocks, 1, "output") &&
+           divides("task_ci", tiling.inBlocks, (int)schedule.param("tile_ci"), "input");
+  }
+
   double cost(const Group &group, const Target &target) const override {
     ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvWeightGradOp>());
     Tiling tiling(s, target);
     double flops = 2 * tiling.multiplications(target);
     // Each tile's vectors are added up a few times across and down.
-    double vectors = double(tiling.tiles()) *
-                     (tiling.inBlocks + tiling.outBlocks *
-                                            tiling.inBlocks / tiling.slab(target));
+    double vectors = double(tiling.tiles()) * (tiling.inBlocks + tiling.outBlocks);
     double transforms = vectors * tiling.products() * 8 * target.lanes;
     double sums = 8.0 * tiling.products() * tiling.outBlocks * tiling.inBlocks *
-                  target.lanes * target.lanes /
-                  std::min(tiling.images(), usualBatch(group));
+                  target.lanes * target.lanes / usualBatch(group);
     return (flops / (0.75 * target.flops) + transforms / (0.5 * target.flops) +
             sums / target.l2Bandwidth) /
                target.cores +
@@ -158,147 +283,183 @@ void ConvWeightGradWinograd::build(KernelBuilder &b) const {
   const Tiling tiling(s, b.target);
   const cnn::WinogradAxis &across = tiling.across, &down = tiling.down;
   const int v = b.target.lanes, tiles = tiling.tiles();
-  const int slab = tiling.slab(b.target);
-  Var l("l"), ci("ci"), u("u"), w("w"), y("y"), ib("ib"), ob("ob"), t("t"),
-      g("g"), i("i"), j("j");
+  cnn::ScheduleAttr defaults = schedule(b.group, b.target);
+  const int perBlock = param(b, defaults, "tiles");
+  const int outPerTask = param(b, defaults, "task_co");
+  const int inPerTask = param(b, defaults, "task_ci");
+  const int chunks = param(b, defaults, "chunks");
+  const bool slabs = param(b, defaults, "slabs");
+  const int tileOut = param(b, defaults, "tile_co");
+  const int tileIn = param(b, defaults, "tile_ci");
+  // A lane of a vector of input channels, an output channel of a block; the
+  // vectors and the blocks.
+  Var l("l"), co("co"), u("u"), w("w"), y("y"), ib("ib"), ob("ob"), t("t"),
+      g("g"), k("k"), i("i"), j("j");
 
-  // Images in groups of one size, or one less in the last.
+  // Tiles of the batch in blocks of one size, the last filled up with zeros.
   Expr batch = batchOf(b);
-  Expr groups = (batch + tiling.images() - 1) / tiling.images();
-  Expr images = (batch + groups - 1) / groups;
-  Expr image = g * images + t / tiles;
-  Expr inside = image < batch;
-  image = Halide::clamp(image, 0, batch - 1);
-  Expr column = t % tiling.columns * across.r;
-  Expr row = t / tiling.columns % tiling.rows * down.r;
+  Expr blocks = (batch * tiles + perBlock - 1) / perBlock;
+  Expr perChunk = (blocks + chunks - 1) / chunks;
+  Expr tile = g * perBlock + t;
+  Expr inside = tile < batch * tiles;
+  Expr image = Halide::clamp(tile / tiles, 0, batch - 1);
+  Expr column = tile % tiling.columns * across.r;
+  Expr row = tile / tiling.columns % tiling.rows * down.r;
 
   Func inX("input_x"), inT("input_transform");
-  inX(ci, u, y, t, ib, g) = winogradTransform(
+  inX(l, u, y, t, ib, g) = winogradTransform(
       across.input, across.n, u, [&](int p) {
-        return b.read(grad.getX(), {ci, column + p - s.left, row + y - s.top, ib,
-                                    image});
+        return b.read(grad.getX(),
+                      {l, column + p - s.left, row + y - s.top, ib, image});
       });
-  inT(ci, t, u, w, ib, g) = winogradTransform(
-      down.input, down.n, w, [&](int p) { return inX(ci, u, p, t, ib, g); });
+  inT(l, t, u, w, ib, g) = winogradTransform(
+      down.input, down.n, w, [&](int p) { return inX(l, u, p, t, ib, g); });
   Func dyX("dy_x"), dyT("dy_transform");
-  dyX(l, u, y, t, ob, g) = winogradTransform(
+  dyX(co, u, y, t, ob, g) = winogradTransform(
       across.filter, across.r, u, [&](int p) {
-        return b.read(grad.getDy(), {l, column + p, row + y, ob, image});
+        return b.read(grad.getDy(), {co, column + p, row + y, ob, image});
       });
-  dyT(l, t, u, w, ob, g) = Halide::select(
+  dyT(co, t, u, w, ob, g) = Halide::select(
       inside,
       winogradTransform(down.filter, down.r, w,
-                        [&](int p) { return dyX(l, u, p, t, ob, g); }),
+                        [&](int p) { return dyX(co, u, p, t, ob, g); }),
       0.0f);
 
+  // Sums over a block of tiles, and over a chunk's blocks.
   Func acc("acc"), sums("sums");
-  RDom r(0, images * tiles, "r"), m(0, groups, "m");
-  acc(l, ci, u, w, ib, ob, g) = 0.0f;
-  acc(l, ci, u, w, ib, ob, g) +=
-      dyT(l, r, u, w, ob, g) * inT(ci, r, u, w, ib, g);
-  sums(l, ci, u, w, ib, ob) = 0.0f;
-  sums(l, ci, u, w, ib, ob) += acc(l, ci, u, w, ib, ob, m);
+  RDom r(0, perBlock, "r"), m(0, perChunk, "m");
+  acc(l, co, u, w, ib, ob, g) = 0.0f;
+  acc(l, co, u, w, ib, ob, g) +=
+      inT(l, r, u, w, ib, g) * dyT(co, r, u, w, ob, g);
+  Expr number = k * perChunk + m;
+  // The first block finds nothing to add to: no sums are set to zero. A chunk
+  // beyond the last has a block of zeros.
+  if (chunks > 1)
+    m.where(m == 0 || number < blocks);
+  sums(l, co, u, w, ib, ob, k) = Halide::undef<float>();
+  sums(l, co, u, w, ib, ob, k) =
+      Halide::select(m == 0, 0.0f, sums(l, co, u, w, ib, ob, k)) +
+      acc(l, co, u, w, ib, ob, number);
 
   Func outX("output_x"), outT("output_transform");
-  outX(l, ci, i, w, ib, ob) = winogradTransform(
+  outX(l, co, i, w, ib, ob, k) = winogradTransform(
       across.output, across.n, i,
-      [&](int p) { return sums(l, ci, p, w, ib, ob); });
-  outT(l, ci, i, j, ib, ob) = winogradTransform(
-      down.output, down.n, j, [&](int p) { return outX(l, ci, i, p, ib, ob); });
-  Var c("c"), o("o");
-  Func out = b.output(0, {i, j, c, o}, outT(o % v, c % v, i, j, c / v, o / v));
+      [&](int p) { return sums(l, co, p, w, ib, ob, k); });
+  outT(l, co, i, j, ib, ob, k) = winogradTransform(
+      down.output, down.n, j,
+      [&](int p) { return outX(l, co, i, p, ib, ob, k); });
 
-  // The schedule. A slab's sums lie together; so do a group's tiles.
+  // In the order of the weight, and over all chunks.
+  Var c("c"), o("o");
+  auto inChunk = [&](Expr chunk) {
+    return outT(c % v, o % v, i, j, c / v, o / v, chunk);
+  };
+  Func out, whole("whole"), tasks;
+  if (chunks == 1) {
+    out = b.output(0, {i, j, c, o}, inChunk(0));
+    tasks = out;
+  } else {
+    whole(i, j, c, o, k) = inChunk(k);
+    Expr sum = whole(i, j, c, o, 0);
+    for (int chunk = 1; chunk < chunks; ++chunk)
+      sum += whole(i, j, c, o, chunk);
+    out = b.output(0, {i, j, c, o}, sum);
+    scheduleLogical(b, out, cnn::tensorOf(grad.getResult()).getShape());
+    whole.compute_root()
+        .store_in(Halide::MemoryType::Heap)
+        .bound(i, 0, s.kw)
+        .bound(j, 0, s.kh)
+        .bound(c, 0, s.c)
+        .bound(o, 0, s.o)
+        .bound(k, 0, chunks);
+    tasks = whole;
+  }
+
+  // The schedule. A chunk's tiles are transformed; then every task has the sums
+  // of its channels in L2, from the first tile to the result.
   auto guard = TailStrategy::GuardWithIf;
-  Var cs("cs"), cb("cb"), oo("oo"), task("task"), uw("uw");
-  out.split(c, cs, c, slab * v, guard)
-      .split(c, cb, c, v, guard)
+  Var ct("ct"), cv("cv"), ot("ot"), oo("oo"), task("task"), uw("uw");
+  tasks.split(o, ot, o, outPerTask * v, guard)
       .split(o, oo, o, v, guard)
-      .reorder(i, j, c, o, cb, oo, cs)
+      .split(c, ct, c, inPerTask * v, guard)
+      .split(c, cv, c, v, guard)
+      .reorder(i, j, c, o, cv, oo, ct, ot)
       .unroll(i)
       .unroll(j)
-      .fuse(cb, oo, task)
+      .fuse(ct, ot, task)
       .parallel(task);
-  outT.compute_at(out, task)
+  outT.compute_at(tasks, cv)
       .bound_extent(l, v)
-      .bound_extent(ci, v)
+      .bound_extent(co, v)
       .bound(i, 0, s.kw)
       .bound(j, 0, s.kh)
-      .reorder(l, i, j, ci)
+      .reorder(l, i, j, co)
       .vectorize(l)
       .unroll(i)
       .unroll(j);
-  outX.compute_at(outT, ci).reorder(l, i, w).vectorize(l).unroll(i).unroll(w);
+  outX.compute_at(outT, co).reorder(l, i, w).vectorize(l).unroll(i).unroll(w);
 
-  // A tile of sums in registers.
-  int tileOut = 1, tileIn = 1;
-  double best = 0;
-  for (int out = 1; out <= 4; ++out)
-    for (int in = 1; in <= v; ++in) {
-      int count = out * in;
-      if (tiling.outBlocks % out || v % in ||
-          count + out + 3 > b.target.registers)
-        continue;
-      double worth = std::min(1.0, count / double(out + in)) *
-                         std::min(1.0, count / 10.0) +
-                     0.001 * count;
-      if (worth > best) {
-        best = worth;
-        tileOut = out;
-        tileIn = in;
-      }
-    }
-  Var obt("obt"), cit("cit");
-  sums.compute_at(out, cs)
-      .store_in(Halide::MemoryType::Heap)
-      .bound_extent(l, v)
-      .bound_extent(ci, v)
+  Var ibt("ibt"), cot("cot");
+  if (slabs)
+    sums.compute_at(tasks, task);
+  else
+    sums.compute_root();
+  sums.store_in(Halide::MemoryType::Heap)
+      .bound(l, 0, v)
+      .bound(co, 0, v)
       .bound(u, 0, across.n)
       .bound(w, 0, down.n)
-      .bound_extent(ib, slab)
-      .bound_extent(ob, tiling.outBlocks)
-      .reorder(l, ci, ib, ob, u, w)
-      .reorder_storage(l, ci, ib, ob, u, w)
-      .vectorize(l)
-      .fuse(u, w, uw)
-      .parallel(uw);
+      .bound_extent(ib, slabs ? inPerTask : tiling.inBlocks)
+      .bound_extent(ob, slabs ? outPerTask : tiling.outBlocks)
+      .reorder_storage(l, co, ib, ob, u, w, k)
+      .vectorize(l);
   sums.update()
-      .split(ob, obt, ob, tileOut)
-      .split(ci, cit, ci, tileIn)
-      .reorder({l, ob, ci, cit, ib, obt, u, w, m})
+      .split(ib, ibt, ib, tileIn)
+      .split(co, cot, co, tileOut)
+      .reorder({l, ib, co, cot, ob, ibt, m, u, w, k})
       .vectorize(l)
-      .unroll(ob)
-      .unroll(ci)
-      .fuse(u, w, uw)
-      .parallel(uw);
-  acc.compute_at(sums, cit).vectorize(l).unroll(ob).unroll(ci);
+      .unroll(ib)
+      .unroll(co)
+      .never_partition(m);
+  if (!slabs)
+    sums.update()
+        .reorder({l, ib, co, cot, ob, ibt, u, w, m})
+        .fuse(u, w, uw)
+        .parallel(uw);
+  acc.compute_at(sums, cot).vectorize(l).unroll(ib).unroll(co);
   acc.update()
-      .reorder({l, ob, ci, r})
+      .reorder({l, ib, co, r})
       .vectorize(l)
-      .unroll(ob)
-      .unroll(ci)
-      .unroll(r, 2);
+      .unroll(ib)
+      .unroll(co)
+      .unroll(r, perBlock % 2 ? 1 : 2);
 
   // A tile's vectors lie one matrix apart: an odd number of cache lines in a row
   // of tiles keeps them out of each other's sets.
-  const int odd = tiling.images() * tiles | 1;
   auto scheduleTransform = [&](Func whole, Func half, Var lane, Var block,
                                int blocks) {
-    Var tt("tt"), ti("ti"), tasks("tasks");
-    whole.compute_at(sums, m)
-        .store_in(Halide::MemoryType::Heap)
-        .bound_extent(lane, v)
-        .bound_extent(block, blocks)
+    Var tt("tt"), ti("ti"), all("all");
+    if (!slabs)
+      whole.compute_at(sums, m);
+    else if (chunks == 1)
+      whole.compute_root();
+    else
+      whole.compute_at(tasks, k);
+    whole.store_in(Halide::MemoryType::Heap)
+        .bound(lane, 0, v)
+        .bound(block, 0, blocks)
+        .bound(t, 0, perBlock)
         .bound(u, 0, across.n)
         .bound(w, 0, down.n)
-        .bound_storage(t, odd)
-        .split(t, tt, ti, kTaskTiles, guard)
+        .bound_storage(t, perBlock | 1)
+        .split(t, tt, ti, std::min(kTaskTiles, perBlock), guard)
         .reorder(lane, w, u, ti, block, tt, g)
         .vectorize(lane)
         .unroll(w)
         .unroll(u)
-        .fuse(block, tt, tasks)
-        .parallel(tasks);
+        .fuse(block, tt, all)
+        .fuse(all, g, all)
+        .parallel(all);
     half.compute_at(whole, ti)
         .reorder_storage(lane, u, y, t, block, g)
         .reorder(lane, u, y)
@@ -306,8 +467,8 @@ void ConvWeightGradWinograd::build(KernelBuilder &b) const {
         .unroll(u)
         .unroll(y);
   };
-  scheduleTransform(inT, inX, ci, ib, slab);
-  scheduleTransform(dyT, dyX, l, ob, tiling.outBlocks);
+  scheduleTransform(inT, inX, l, ib, tiling.inBlocks);
+  scheduleTransform(dyT, dyX, co, ob, tiling.outBlocks);
 }
 
 RegisterKernel<ConvWeightGradWinograd> weightGradWinograd;

@@ -277,6 +277,17 @@ static std::vector<Case> cases() {
   add(winogradCase(16, 48, 11, 7, 3, 2));
   add(winogradCase(32, 16, 23, 3, 2, 9));
   add(winogradCase(512, 400, 5, 3, 1, 2));
+  for (int64_t slabs : {0, 1})
+    for (int64_t c : {24, 64})
+      for (int64_t o : {40, 64}) {
+        Case test = winogradCase(c, o, 9, 3, 1, 7);
+        const int64_t in = (c + 15) / 16, out = (o + 15) / 16;
+        add(scheduled(test, {{"tiles", 5}, {"slabs", slabs}}));
+        add(scheduled(test, {{"tile_co", 4}, {"tile_ci", 2}, {"task_ci", in}, {"tiles", 70}, {"slabs", slabs}}));
+        add(scheduled(test, {{"task_co", out}, {"task_ci", 1}, {"tile_ci", 1}, {"tiles", 8},
+                             {"chunks", slabs ? 3 : 1}, {"slabs", slabs}}));
+      }
+  add(scheduled(winogradCase(32, 32, 8, 3, 1, 5), {{"tiles", 4}, {"chunks", 4}, {"slabs", 1}}));
 
   for (int64_t c : {1, 6, 16, 20, 70}) {
     add(sumCase({-1, c, 5, 7}, {c}, 3));
@@ -351,15 +362,15 @@ static std::vector<Case> cases() {
   add(weightGradCase(128, 128, 16, 3, {1, 1}, 32, t));
   add(weightGradCase(256, 256, 8, 3, {1, 1}, 32, t));
   add(weightGradCase(512, 512, 4, 3, {1, 1}, 32, t));
-  add(winogradCase(64, 64, 32, 3, 1, 32, t));
-  add(winogradCase(128, 128, 16, 3, 1, 32, t));
-  add(winogradCase(256, 256, 8, 3, 1, 32, t));
-  add(winogradCase(512, 512, 4, 3, 1, 32, t));
-  add(winogradCase(64, 64, 56, 3, 1, 8, t));
-  add(winogradCase(128, 128, 28, 3, 1, 8, t));
-  add(winogradCase(256, 256, 14, 3, 1, 8, t));
-  add(winogradCase(512, 512, 7, 3, 1, 8, t));
-  add(winogradCase(256, 256, 56, 3, 1, 8, t));
+  add(scheduled(winogradCase(64, 64, 32, 3, 1, 32, t), {{"tiles", 128}}));
+  add(scheduled(winogradCase(128, 128, 16, 3, 1, 32, t), {{"tiles", 128}}));
+  add(scheduled(winogradCase(256, 256, 8, 3, 1, 32, t), {{"tiles", 128}}));
+  add(scheduled(winogradCase(512, 512, 4, 3, 1, 32, t), {{"tiles", 32}}));
+  add(scheduled(winogradCase(64, 64, 56, 3, 1, 8, t), {{"tiles", 122}}));
+  add(scheduled(winogradCase(128, 128, 28, 3, 1, 8, t), {{"tiles", 98}}));
+  add(scheduled(winogradCase(256, 256, 14, 3, 1, 8, t), {{"tiles", 128}}));
+  add(scheduled(winogradCase(512, 512, 7, 3, 1, 8, t), {{"tiles", 32}}));
+  add(scheduled(winogradCase(256, 256, 56, 3, 1, 8, t), {{"tiles", 122}, {"chunks", 7}}));
   add(weightGradCase(3, 64, 224, 7, {2, 3}, 8, t));
   add(scheduled(weightGradCase(64, 256, 56, 1, {}, 8, t), {{"chunks", 8}}));
   add(scheduled(weightGradCase(256, 64, 56, 1, {}, 8, t), {{"chunks", 8}}));
