@@ -19,9 +19,22 @@ std::string kernelText(StringRef kernel) {
   StringRef word = kernel.rtrim("0123456789");
   // A year is a part of the name.
   size_t digits = kernel.size() - word.size();
-  if (word.empty() || digits == 0 || digits == 4)
+  unsigned number = 0;
+  if (word.empty() || digits == 0 || digits == 4 ||
+      kernel.drop_front(word.size()).getAsInteger(10, number) ||
+      std::to_string(number).size() != digits)
     return kernel.str();
   return (word + "(" + kernel.drop_front(word.size()) + ")").str();
+}
+
+static std::string quoted(StringRef name) {
+  std::string text = "\"";
+  for (char c : name) {
+    if (c == '"' || c == '\\')
+      text += '\\';
+    text += c;
+  }
+  return text + "\"";
 }
 
 /// A name of letters, digits and some signs as it is, any other in quotes.
@@ -30,15 +43,7 @@ static std::string nameText(StringRef name) {
                llvm::all_of(name, [](char c) {
                  return llvm::isAlnum(c) || StringRef("_.#-/").contains(c);
                });
-  if (plain)
-    return name.str();
-  std::string text = "\"";
-  for (char c : name) {
-    if (c == '"' || c == '\\')
-      text += '\\';
-    text += c;
-  }
-  return text + "\"";
+  return plain ? name.str() : quoted(name);
 }
 
 static std::string valueText(const ScheduleTerm &term) {
@@ -85,7 +90,7 @@ std::string printSchedule(const Schedule &schedule) {
   std::string text;
   for (const std::string &comment : schedule.comments)
     text += StringRef(commentText(comment)).rtrim().str() + "\n";
-  text += "target \"" + schedule.target + "\"";
+  text += "target " + quoted(schedule.target);
   if (schedule.threads)
     text += " threads " + std::to_string(schedule.threads);
   if (!schedule.halide.empty())

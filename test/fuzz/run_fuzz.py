@@ -38,13 +38,19 @@ stem: direct layout nchw -> nchw16c tile(co=1, x=8, y=1) unroll(ci=3) rows_per_t
 conv_2: winograd(4) layout nchw16c tile(co=2, x=14, y=1) unroll(ci=2) rows(2) columns(14)
 fc: linear tile(o=3, n=8) sums(4) task(o=8)
 """
+STEPS = """target "x86-64-avx512"
+step d
+stem: direct layout nchw
+step "g 2"
+fc: linear tile(o=3, n=8) sums(4) task(o=8)
+"""
 
 # Where each begins, and its limits.
 FUZZERS = {
     "onnx": (onnx_seeds, ["-timeout=60", "-rss_limit_mb=2560", f"-max_len={LARGEST}"]),
     "dsl": (lambda: texts("examples/*.cnn", "compiler/library/*.cnn", "test/dsl/*.cnn"),
             ["-timeout=30", "-rss_limit_mb=2048", "-max_len=4096"]),
-    "schedule": (lambda: [SCHEDULE.encode()],
+    "schedule": (lambda: [SCHEDULE.encode(), STEPS.encode()],
                  ["-timeout=30", "-rss_limit_mb=2048", "-max_len=2048"]),
 }
 
