@@ -9,6 +9,8 @@ using namespace halcyon;
 /// Kernels count elements in 32 bits.
 static bool fits(const halcyon_view &View, uint32_t Batch) {
   int64_t Last = 0;
+  if (View.images && View.images < Batch)
+    Batch = View.images;
   for (unsigned D = 0; D != View.rank; ++D) {
     int64_t Extent = View.dims[D].extent == HALCYON_BATCH ? int64_t(Batch)
                                                           : View.dims[D].extent;

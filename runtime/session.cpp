@@ -1,6 +1,6 @@
 //===- session.cpp - A program made ready to run --------------------------===//
 
-#include "session.h"
+#include "chains.h"
 
 #include "cores.h"
 
@@ -86,6 +86,12 @@ static bool isSound(const halcyon_program &P) {
     if (uint64_t(P.functions[I].first_call) + P.functions[I].num_calls >
         P.num_calls)
       return false;
+  for (uint32_t F = 0; F != P.num_functions; ++F) {
+    const uint32_t End = P.functions[F].first_call + P.functions[F].num_calls;
+    for (uint32_t I = P.functions[F].first_call; I != End; ++I)
+      if (P.calls[I].chain > End - I || (P.calls[I].chain && !P.calls[I].images))
+        return false;
+  }
   for (uint32_t I = 0; I != P.num_calls; ++I)
     if (P.calls[I].kernel >= P.num_kernels ||
         uint64_t(P.calls[I].first_view) + P.calls[I].num_views > P.num_views)
@@ -345,23 +351,25 @@ static halcyon_status runFunction(halcyon_session &S, const halcyon_function &F,
   S.Pool.wake();
   halcyon_status Status = HALCYON_OK;
   uint64_t Before = Timed ? nowNs() : 0;
-  for (uint32_t I = F.first_call; I != F.first_call + F.num_calls; ++I) {
+  runCalls(S, F, [&](uint32_t I) {
     int Code = P.kernels[P.calls[I].kernel](S.Arguments + S.FirstArgument[I]);
-    if (__builtin_expect(Code != 0, 0)) {
+    if (__builtin_expect(Code != 0, 0))
       Status = kernelFailed(S, P.calls[I], Code);
-      break;
-    }
-    if (Timed) {
-      if ((Status = S.Device.wait(S)))
-        break;
-      uint64_t Now = nowNs();
-      CallTime &Time = S.Times[I - F.first_call];
-      uint64_t Ns = Now - Before;
-      Time.MinNs = Time.Runs == 0 || Ns < Time.MinNs ? Ns : Time.MinNs;
-      Time.TotalNs += Ns;
-      ++Time.Runs;
+    else if (Timed && !(Status = S.Device.wait(S))) {
+      const uint64_t Now = nowNs();
+      S.Times[I - F.first_call].Ns += Now - Before;
       Before = Now;
     }
+    return int(Status);
+  });
+  for (uint32_t I = 0; Timed && I != F.num_calls; ++I) {
+    CallTime &Time = S.Times[I];
+    if (!Status) {
+      Time.MinNs = Time.Runs == 0 || Time.Ns < Time.MinNs ? Time.Ns : Time.MinNs;
+      Time.TotalNs += Time.Ns;
+      ++Time.Runs;
+    }
+    Time.Ns = 0;
   }
   S.Pool.rest();
   return Status;

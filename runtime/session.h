@@ -14,6 +14,7 @@
 namespace halcyon {
 
 struct CallTime {
+  uint64_t Ns = 0; ///< of the run that goes on
   uint64_t Runs = 0;
   uint64_t TotalNs = 0;
   uint64_t MinNs = 0;

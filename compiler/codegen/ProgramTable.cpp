@@ -138,7 +138,7 @@ void TableWriter::addRoot() {
                      tables.outputs.size(), size_t(target.alignment)})
     number(i32, n);
   number(i64, program.getArena());
-  number(i64, program.getArenaFixed());
+  number(i64, program.getArenaChains() + program.getArenaFixed());
   number(i64, program.getWeights());
   for (LLVM::GlobalOp array : arrays)
     address(array);

@@ -69,9 +69,11 @@ halcyon_view Collector::viewOf(Value value,
     // What does not grow with the batch lies behind what does.
     if (cnn::isFixed(type)) {
       view.slot = program.getArena();
-      view.offset += arena.getSlot();
+      view.offset += program.getArenaChains() + arena.getSlot();
     } else {
       view.slot = arena.getSlot();
+      view.offset += arena.getRoom().value_or(0);
+      view.images = arena.getImages().value_or(0);
     }
   } else if (auto weights = dyn_cast<exec::WeightsOp>(op)) {
     view.space = HALCYON_WEIGHTS;
@@ -104,6 +106,8 @@ void Collector::collect(exec::FunctionOp function) {
   halcyon_function entry = {};
   entry.name = strings.add(function.getSymName());
   entry.first_call = tables.calls.size();
+  std::optional<int64_t> chain;
+  size_t first = 0; // of the chain
   for (auto op : function.getBody().front().getOps<exec::CallOp>()) {
     halcyon_call call = {};
     call.kernel = kernelIndex.at(op.getKernel().str());
@@ -124,7 +128,15 @@ void Collector::collect(exec::FunctionOp function) {
     call.algorithm = strings.add(kernel.getSchedule().getAlgorithm());
     call.flops = op.getFlops().convertToDouble();
     call.bytes = op.getBytes().convertToDouble();
+    if (op.getChain()) {
+      if (op.getChain() != chain)
+        first = tables.calls.size();
+      call.images = *op.getImages();
+    }
+    chain = op.getChain();
     tables.calls.push_back(call);
+    if (chain)
+      ++tables.calls[first].chain;
   }
   entry.num_calls = tables.calls.size() - entry.first_call;
   tables.functions.push_back(entry);

@@ -20,6 +20,7 @@ namespace {
 class CForm : public Form {
 public:
   CForm() : Form("c", "one C11 source and its header, for any compiler") {}
+  bool splitsBatch() const override { return false; }
   bool embedsWeights() const override { return true; }
   bool takesThreads() const override { return true; }
   std::string refusal(const Target &target) const override {

@@ -56,6 +56,8 @@ public:
   virtual bool embedsWeights() const { return false; }
   /// Whether its source can be made to run in several threads.
   virtual bool takesThreads() const { return false; }
+  /// Whether what runs its calls takes a batch in parts where the program says so.
+  virtual bool splitsBatch() const { return true; }
   /// Whether it can be made of some layers of a model.
   virtual bool takesLayers() const { return false; }
   /// Makes those layers the emission's model, and writes of the others what it has to.

@@ -19,6 +19,7 @@ namespace {
 class Wasm : public Form {
 public:
   Wasm() : Form("wasm", "WebAssembly, a loader and a page, for browsers and Node") {}
+  bool splitsBatch() const override { return false; }
   StringRef machine() const override { return "wasm"; }
   std::string refusal(const Target &target) const override {
     return target.name == "wasm" ? "" : "it is for the target wasm, not for " + target.name;

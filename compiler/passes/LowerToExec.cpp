@@ -65,7 +65,7 @@ void ProgramWriter::run() {
   SmallVector<Attribute> inputs, outputs;
   writePorts(inputs, outputs);
   program = exec::ProgramOp::create(builder, model.getLoc(), model.getSymName(),
-                                    0, 0, 0, 0, builder.getArrayAttr(inputs),
+                                    0, 0, 0, 0, 0, builder.getArrayAttr(inputs),
                                     builder.getArrayAttr(outputs));
   if (auto batch = model->getAttrOfType<IntegerAttr>(cnn::kFixedAttr))
     program->setAttr("only_batch", batch);
@@ -184,7 +184,7 @@ Value ProgramWriter::view(Value value, Location loc) {
     return exec::OutputOp::create(builder, loc, value.getType(), home.index,
                                   offset);
   return exec::ArenaOp::create(builder, loc, value.getType(), home.index,
-                               home.bytes, offset, -1);
+                               home.bytes, offset, -1, nullptr, nullptr);
 }
 
 /// Clones what makes up the weights into `prepare`, each stored once.
@@ -266,7 +266,8 @@ void ProgramWriter::writeCall(cnn::FusedOp fused) {
     outputs.push_back(view(result, fused.getLoc()));
   auto call = exec::CallOp::create(
       builder, fused.getLoc(), kernel, inputs, outputs, llvm::APFloat(groupFlops(group)),
-      llvm::APFloat(groupBytes(group)), fused.getReasonAttr());
+      llvm::APFloat(groupBytes(group)), fused.getReasonAttr(), nullptr,
+      nullptr);
   if (model->hasAttr(cnn::kTrainAttr)) {
     const Kernel *algorithm = findKernel(fused.getSchedule()->getAlgorithm());
     call->setAttr(kSecondsAttr, builder.getF64FloatAttr(algorithm->cost(group, target)));
@@ -299,7 +300,7 @@ void ProgramWriter::writeImage(cnn::InputOp input, int64_t index) {
   Value from = exec::PictureOp::create(builder, loc, pictureType);
   Value to = exec::InputOp::create(builder, loc, type, index);
   exec::CallOp::create(builder, loc, kernel, from, to, llvm::APFloat(0.0),
-                       llvm::APFloat(0.0), nullptr);
+                       llvm::APFloat(0.0), nullptr, nullptr, nullptr);
   body.dropAllReferences();
 }
 

@@ -476,13 +476,46 @@ def Recompute : Pass<"exec-recompute", "::mlir::ModuleOp"> {
   ];
 }
 
+def SplitBatch : Pass<"exec-split-batch", "::mlir::ModuleOp"> {
+  let summary = "Calls whose values leave the caches take a batch in parts";
+  let description = [{
+    A batch's values at large sizes pass through memory between one call and the
+    next. Where such calls stand one behind the other, and each computes an image
+    from the same image alone, they are made for a few images at a time: a chain.
+    A buffer that only a chain uses holds no more than those images. Chains end
+    where the weights, which every part reads again, would leave the caches. What
+    packs weights between two calls of a chain is called before it, and up to two
+    calls that sum over the batch what one of them gives, behind it.
+
+    What an image is computed from, and by which kernel, does not change. `batch`
+    is how many images are expected where the program takes any number.
+
+    ```mlir
+    exec.call @conv(%x, %w) -> (%a)
+    exec.call @pool(%a) -> (%b)
+    ```
+    becomes
+    ```mlir
+    exec.call @conv(%x, %w) -> (%a) {chain = 0 : i64, images = 1 : i64}
+    exec.call @pool(%a) -> (%b) {chain = 0 : i64, images = 1 : i64}
+    ```
+  }];
+  let options = [
+    Option<"target", "target", "std::string", "\"host\"", "The machine">,
+    Option<"batch", "batch", "int64_t", "8", "Images that are expected">,
+    Option<"images", "images", "int64_t", "0", "At a time; 0: by the machine">
+  ];
+}
+
 def PlanMemory : Pass<"exec-plan-memory", "::halcyon::exec::ProgramOp"> {
   let summary = "Offsets of the buffers in one arena";
   let description = [{
     Buffers that are never alive together share memory, and an output lies over
     an input that nothing reads later, where the kernel allows it. Several greedy orders
     are tried and the smallest arena is kept; `arena_bound` is the largest sum
-    of buffers alive at one time, below which no plan can go.
+    of buffers alive at one time, below which no plan can go. What one call of a
+    chain reads or writes of the whole batch is alive during all of the chain;
+    what it keeps for a few images lies behind what is alive then.
 
     ```mlir
     %0 = exec.arena {buffer = 0 : i64, bytes = 4096 : i64, slot = 0 : i64} : ...

@@ -19,6 +19,8 @@ struct Buffer {
   int first = -1, last = -1;
   int64_t slot = -1;
   bool fixed = false; ///< the same for every batch
+  int64_t chain = -1; ///< of a buffer that holds a part of the batch for it
+  int64_t below = 0; ///< what a chain keeps at most above it, as it holds all images
 
   bool overlaps(const Buffer &other) const {
     return first <= other.last && other.first <= last;
@@ -65,7 +67,8 @@ static Overlays findOverlays(exec::FunctionOp function) {
     for (auto [index, operand] : llvm::enumerate(call.getInputs())) {
       auto input = operand.getDefiningOp<exec::ArenaOp>();
       if (!input || input.getType() != output.getType() ||
-          input.getBytes() != output.getBytes() || input.getOffset() ||
+          input.getBytes() != output.getBytes() ||
+          input.getImages() != output.getImages() || input.getOffset() ||
           output.getOffset() || last[resolve(input.getBuffer())] != time)
         continue;
       auto touches = llvm::count_if(call->getOperands(), [&](Value other) {
@@ -87,11 +90,29 @@ static Overlays findOverlays(exec::FunctionOp function) {
   return overlays;
 }
 
+/// The first and the last call of every chain.
+using Chains = std::map<int64_t, std::pair<int, int>>;
+
+static Chains findChains(exec::FunctionOp function) {
+  Chains chains;
+  int time = 0;
+  for (auto call : function.getBody().front().getOps<exec::CallOp>()) {
+    if (call.getChain())
+      chains.try_emplace(*call.getChain(), time, time).first->second.second = time;
+    ++time;
+  }
+  return chains;
+}
+
 static std::vector<Buffer> collectBuffers(exec::FunctionOp function,
-                                          const Overlays &overlays) {
+                                          const Overlays &overlays,
+                                          const Chains &chains) {
   std::map<int64_t, Buffer> buffers;
   int time = 0;
   for (auto call : function.getBody().front().getOps<exec::CallOp>()) {
+    // What holds all images is in use until a chain is through with the last.
+    std::pair<int, int> during =
+        call.getChain() ? chains.at(*call.getChain()) : std::pair(time, time);
     for (Value operand : call->getOperands()) {
       auto arena = operand.getDefiningOp<exec::ArenaOp>();
       if (!arena)
@@ -100,11 +121,13 @@ static std::vector<Buffer> collectBuffers(exec::FunctionOp function,
       int64_t id = over == overlays.end() ? arena.getBuffer() : over->second;
       Buffer &buffer = buffers[id];
       buffer.id = id;
-      buffer.bytes = arena.getBytes();
+      buffer.bytes = arena.getBytes() * arena.getImages().value_or(1);
       buffer.fixed = cnn::isFixed(arena.getType());
+      buffer.chain = arena.getImages() ? *call.getChain() : -1;
+      auto [first, last] = arena.getImages() ? std::pair(time, time) : during;
       if (buffer.first < 0)
-        buffer.first = time;
-      buffer.last = time;
+        buffer.first = first;
+      buffer.last = last;
     }
     ++time;
   }
@@ -152,8 +175,10 @@ static int64_t place(std::vector<Buffer *> order) {
   return size;
 }
 
-/// Tries several orders and keeps the smallest arena.
-static int64_t plan(std::vector<Buffer> &buffers) {
+/// Tries several orders and keeps the smallest arena, by what `sizeOf` makes of the
+/// size of the buffers alone.
+template <typename SizeOf>
+static int64_t plan(std::vector<Buffer> &buffers, SizeOf sizeOf) {
   using Less = bool (*)(const Buffer *, const Buffer *);
   static const Less orders[] = {
       // Large buffers first.
@@ -168,44 +193,91 @@ static int64_t plan(std::vector<Buffer> &buffers) {
       [](const Buffer *a, const Buffer *b) {
         return a->bytes * (a->last - a->first + 1) >
                b->bytes * (b->last - b->first + 1);
+      },
+      // Those above which chains keep the most, so that this begins low.
+      [](const Buffer *a, const Buffer *b) {
+        return a->below != b->below ? a->below > b->below : a->bytes > b->bytes;
       }};
-  int64_t best = -1;
+  int64_t best = -1, size = 0;
   std::vector<int64_t> slots;
   for (Less less : orders) {
     std::vector<Buffer *> order;
     for (Buffer &buffer : buffers)
       order.push_back(&buffer);
     std::stable_sort(order.begin(), order.end(), less);
-    int64_t size = place(order);
-    if (best >= 0 && size >= best)
+    const int64_t alone = place(order), all = sizeOf(alone);
+    if (best >= 0 && all >= best)
       continue;
-    best = size;
+    best = all, size = alone;
     slots.clear();
     for (Buffer &buffer : buffers)
       slots.push_back(buffer.slot);
   }
   for (auto [buffer, slot] : llvm::zip(buffers, slots))
     buffer.slot = slot;
-  return std::max<int64_t>(best, 0);
+  return size;
 }
 
 ArenaPlan planArena(exec::FunctionOp function) {
   ArenaPlan result;
   Overlays overlays = findOverlays(function);
-  std::vector<Buffer> all = collectBuffers(function, overlays);
-  // Buffers that grow with the batch, and those that don't.
-  for (bool fixed : {false, true}) {
+  const Chains chains = findChains(function);
+  const std::vector<Buffer> all = collectBuffers(function, overlays, chains);
+  auto those = [&](auto which) {
     std::vector<Buffer> buffers;
-    llvm::copy_if(all, std::back_inserter(buffers),
-                  [&](const Buffer &b) { return b.fixed == fixed; });
-    (fixed ? result.fixed : result.growing) = plan(buffers);
-    for (const Buffer &buffer : buffers)
-      result.slots[buffer.id] = buffer.slot;
-    if (!fixed)
-      result.bound = lowerBound(buffers);
+    llvm::copy_if(all, std::back_inserter(buffers), which);
+    return buffers;
+  };
+  auto asItIs = [](int64_t size) { return size; };
+  // What chains keep, each for itself.
+  struct Kept {
+    std::vector<Buffer> buffers;
+    int64_t bytes;
+  };
+  std::map<int64_t, Kept> kept;
+  for (auto [chain, during] : chains) {
+    Kept &one = kept[chain];
+    one.buffers = those([&](const Buffer &b) { return b.chain == chain; });
+    one.bytes = plan(one.buffers, asItIs);
   }
+  // Buffers that grow with the batch, and those that don't.
+  std::vector<Buffer> growing = those([](const Buffer &b) { return !b.fixed && b.chain < 0; });
+  std::vector<Buffer> fixed = those([](const Buffer &b) { return b.fixed; });
+  auto isAcross = [&](const Buffer &buffer, int64_t chain) {
+    return buffer.first <= chains.at(chain).second && chains.at(chain).first <= buffer.last;
+  };
+  for (Buffer &buffer : growing)
+    for (const auto &[chain, one] : kept)
+      if (isAcross(buffer, chain))
+        buffer.below = std::max(buffer.below, one.bytes);
+  auto above = [&](int64_t chain) {
+    int64_t end = 0;
+    for (const Buffer &buffer : growing)
+      if (isAcross(buffer, chain))
+        end = std::max(end, buffer.slot + buffer.bytes);
+    return end;
+  };
+  // Of one image, and so enough behind any number of them.
+  auto withChains = [&](int64_t size) {
+    for (const auto &[chain, one] : kept)
+      size = std::max(size, above(chain) + one.bytes);
+    return size;
+  };
+  result.growing = plan(growing, withChains);
+  result.chains = withChains(result.growing) - result.growing;
+  result.fixed = plan(fixed, asItIs);
+  std::vector<Buffer> ofOneImage = growing;
+  for (const auto &[chain, one] : kept)
+    for (const Buffer &buffer : one.buffers) {
+      result.places[buffer.id] = {above(chain), buffer.slot};
+      ofOneImage.push_back(buffer);
+    }
+  for (const auto *buffers : {&growing, &fixed})
+    for (const Buffer &buffer : *buffers)
+      result.places[buffer.id] = {buffer.slot, 0};
+  result.bound = lowerBound(ofOneImage);
   for (auto [buffer, place] : overlays)
-    result.slots[buffer] = result.slots[place];
+    result.places[buffer] = result.places[place];
   return result;
 }
 
@@ -217,10 +289,14 @@ struct PlanMemory : impl::PlanMemoryBase<PlanMemory> {
       ArenaPlan plan = planArena(function);
       program.setArena(std::max<int64_t>(program.getArena(), plan.growing));
       program.setArenaFixed(std::max<int64_t>(program.getArenaFixed(), plan.fixed));
+      program.setArenaChains(std::max<int64_t>(program.getArenaChains(), plan.chains));
       program.setArenaBound(
           std::max<int64_t>(program.getArenaBound(), plan.bound));
       function.walk([&](exec::ArenaOp arena) {
-        arena.setSlot(plan.slots[arena.getBuffer()]);
+        auto [slot, room] = plan.places[arena.getBuffer()];
+        arena.setSlot(slot);
+        if (arena.getImages())
+          arena.setRoom(room);
       });
     }
   }

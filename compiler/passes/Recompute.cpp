@@ -314,7 +314,7 @@ static exec::FunctionOp inferOf(exec::ProgramOp program) {
 
 static int64_t arenaBytes(exec::FunctionOp function, int64_t batch) {
   ArenaPlan plan = planArena(function);
-  return plan.growing * batch + plan.fixed;
+  return plan.growing * batch + plan.chains + plan.fixed;
 }
 
 /// As `--memory` takes it.

@@ -79,6 +79,8 @@ void buildExecPipeline(OpPassManager &module, const PipelineOptions &options) {
   module.addPass(createLowerToExec({options.target}));
   if (options.memory)
     module.addPass(createRecompute({options.memory, options.batch}));
+  if (options.split > 1)
+    module.addPass(createSplitBatch({options.target, options.split, options.images}));
   module.addNestedPass<exec::ProgramOp>(createPlanMemory());
 }
 

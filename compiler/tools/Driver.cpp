@@ -265,6 +265,7 @@ PipelineOptions Driver::pipelineOptions() const {
   result.memory = memory;
   result.batch = std::clamp<int64_t>(batch ? batch : plan.getInteger("batch").value_or(1),
                                      1, 1 << 20);
+  result.split = expected && (train || batch) ? result.batch : expected;
   result.single = single;
   result.derived = derived;
   return result;

@@ -83,7 +83,8 @@ public:
   std::vector<std::string> nodes; ///< of an ONNX file, as messages call them
   bool printAfterAll = false;
   bool derived = false, single = false; ///< as PipelineOptions has them
-  int64_t memory = 0; ///< the same
+  int64_t expected = 8; ///< images at once of what doesn't train; 0: takes no parts
+  int64_t memory = 0; ///< as PipelineOptions has it
   int64_t batch = 0;  ///< of training, in place of the model's
   bool train = false; ///< parse how the model is trained, too
   llvm::json::Object plan; ///< of the training, once parsed

@@ -308,8 +308,10 @@ static std::vector<int64_t> liveBytes(exec::FunctionOp function) {
   for (auto call : function.getBody().front().getOps<exec::CallOp>()) {
     for (Value operand : call->getOperands())
       if (auto arena = operand.getDefiningOp<exec::ArenaOp>()) {
-        auto [use, fresh] = uses.try_emplace({arena.getSlot(), arena.getBuffer()},
-                                             Use{(int64_t)arena.getBytes(), time, time});
+        const int64_t bytes = arena.getBytes() * arena.getImages().value_or(1);
+        const int64_t place = arena.getSlot() + arena.getRoom().value_or(0);
+        auto [use, fresh] =
+            uses.try_emplace({place, arena.getBuffer()}, Use{bytes, time, time});
         use->second.last = time;
       }
     ++time;
@@ -360,7 +362,7 @@ bool explainModule(Driver &driver, Explanation &result) {
     }
   result.distinctKernels = distinct.size();
   result.weights = program.getWeights();
-  result.arena = program.getArena();
+  result.arena = program.getArena() + program.getArenaChains();
   result.arenaBound = program.getArenaBound();
   return true;
 }

@@ -49,6 +49,10 @@ static cl::opt<bool> printAfterAll("print-ir-after-all",
                                    cl::desc("Print the module after every pass"),
                                    cl::sub(command.command));
 
+static cl::opt<unsigned>
+    batch("batch", cl::desc("Images that it is expected to compute at once (8); it "
+                            "computes any number"),
+          cl::value_desc("number"), cl::init(8), cl::sub(command.command));
 static cl::opt<bool> train("train",
                            cl::desc("Make the program that trains the model"),
                            cl::sub(command.command));
@@ -112,6 +116,9 @@ int compile() {
   Driver driver(model);
   driver.printAfterAll = printAfterAll;
   driver.train = train;
+  driver.expected = batch;
+  if (batch < 1)
+    return !fail("--batch: a program computes one image or more at once");
   if (!memory.empty() && !train)
     return !fail("--memory is for --train");
   if (!memory.empty() && !parseBytes(memory, driver.memory))

@@ -94,6 +94,8 @@ static int emit() {
   if (!what.readsGraph()) {
     if (what.readsPasses() && !driver.differentiateForAutograd())
       return 1;
+    if (!what.splitsBatch())
+      driver.expected = 0;
     if (!driver.optimize() || !driver.chooseKernels() || !driver.lower())
       return 1;
     emission.program = driver.program();

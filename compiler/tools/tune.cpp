@@ -245,6 +245,7 @@ static int tune() {
       access(beside.empty() ? "." : beside.str().c_str(), W_OK) != 0)
     return !fail("can't write " + file + ": " + strerror(errno));
   how.pipeline = driver.pipelineOptions();
+  how.pipeline.split = 0; // kernels are measured with all images of a batch
   how.halide = HALCYON_HALIDE_VERSION;
   how.interrupted = [] { return interrupted.load(); };
   watchInterrupts();

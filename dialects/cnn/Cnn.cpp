@@ -1,6 +1,7 @@
 //===- Cnn.cpp - The cnn dialect, its attributes and interfaces -----------===//
 
 #include "dialects/cnn/Cnn.h"
+#include "dialects/cnn/Geometry.h"
 #include "dialects/cnn/Detect.h"
 
 #include "llvm/ADT/TypeSwitch.h"
@@ -49,6 +50,18 @@ std::string shapeText(Type type) {
     text += (text.empty() ? "" : "x") +
             (ShapedType::isDynamic(size) ? "N" : std::to_string(size));
   return text;
+}
+
+bool hasBatches(Operation *op) {
+  auto outermost = [](Type type) {
+    auto tensor = dyn_cast<RankedTensorType>(type);
+    return tensor && tensor.getRank() > 0 && tensor.isDynamicDim(0) &&
+           tensor.getNumDynamicDims() == 1;
+  };
+  return llvm::all_of(op->getResultTypes(), outermost) &&
+         llvm::all_of(op->getOperandTypes(),
+                      [&](Type type) { return isFixed(type) || outermost(type); }) &&
+         !op->hasTrait<ReadsShapeOnly>();
 }
 
 LayerLocation layerLocation(Location loc) {

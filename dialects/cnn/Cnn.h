@@ -59,6 +59,10 @@ double maxErrorOf(mlir::Operation *op);
 /// Of a model all of whose sizes stay as they are: it has no batch to open.
 constexpr llvm::StringLiteral kFixedAttr = "cnn.fixed";
 
+/// Whether every result, and every operand whose size depends on the batch, has
+/// the batch outermost, and the results depend on what the operands hold.
+bool hasBatches(mlir::Operation *op);
+
 /// What the language asks of a layer: "f32" or "bf16".
 constexpr llvm::StringLiteral kPrecisionAttr = "cnn.precision";
 /// Asks of an operation that stands for a layer what is asked of the layer.

@@ -202,7 +202,13 @@ def Cnn_ComputeOpInterface : OpInterface<"ComputeOpInterface"> {
     InterfaceMethod<[{
       Elementwise operations may follow in the same kernel.}],
       "bool", "takesEpilogue", (ins), "",
-      "return $_op->getNumResults() == 1;">
+      "return $_op->getNumResults() == 1;">,
+    InterfaceMethod<[{
+      Whether an image of the results needs the same image of the operands
+      alone, wherever in the batch it stands, so that a batch may be computed
+      part by part.}],
+      "bool", "isPerImage", (ins), "",
+      "return ::halcyon::cnn::hasBatches($_op);">
   ];
 }
 

@@ -87,6 +87,10 @@ double AdjointOp::getFlops() {
   return forward ? getNumResults() * forward.getFlops() : 0;
 }
 bool AdjointOp::takesEpilogue() { return false; }
+bool AdjointOp::isPerImage() {
+  auto forward = dyn_cast<ComputeOpInterface>(getForward());
+  return forward && forward.isPerImage() && hasBatches(*this);
+}
 double SumOp::getFlops() {
   return getInputs().size() * elementsPerImage(getInputs().front().getType());
 }

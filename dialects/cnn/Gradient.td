@@ -32,7 +32,8 @@ def Cnn_DerivativeOp : Cnn_Op<"derivative", [Pure, SingleBlock,
   let hasVerifier = 1;
 }
 
-def Cnn_AdjointOp : Cnn_GradientOp<"adjoint", ["getFlops", "takesEpilogue"],
+def Cnn_AdjointOp : Cnn_GradientOp<"adjoint", ["getFlops", "takesEpilogue",
+                                               "isPerImage"],
                                    [SingleBlock, IsolatedFromAbove]> {
   let summary = "Gradients that Halide derives from an operation's algorithm";
   let description = [{

@@ -119,6 +119,27 @@ Window IndexedOp::getWindow() {
   return window;
 }
 
+/// The batch's index only picks the image that is read.
+bool IndexedOp::isPerImage() {
+  if (!hasBatches(*this))
+    return false;
+  Value image = getBody().getArgument(0);
+  WalkResult apart = walk([&](Operation *op) {
+    if (auto reduce = dyn_cast<ReduceOp>(op))
+      return llvm::is_contained(reduce.getSize(), -1) ? WalkResult::interrupt()
+                                                      : WalkResult::advance();
+    auto read = dyn_cast<ReadOp>(op);
+    const bool ofImage = read && !read.getTensorType().hasStaticShape();
+    if (ofImage && read.getAt().front() != image)
+      return WalkResult::interrupt();
+    for (Value operand : op->getOperands().drop_front(ofImage ? 1 : 0))
+      if (operand == image)
+        return WalkResult::interrupt();
+    return WalkResult::advance();
+  });
+  return !apart.wasInterrupted();
+}
+
 /// What comes before the operation is computed at every read, at most twice
 /// for an element.
 bool IndexedOp::takesPrologue() {

@@ -5,7 +5,8 @@ include "IndexedEnums.td"
 
 def Cnn_IndexedOp : Cnn_Op<"indexed", [Pure, SingleBlock, IsolatedFromAbove,
     DeclareOpInterfaceMethods<Cnn_ComputeOpInterface,
-                              ["getFlops", "getWindow", "takesPrologue"]>]> {
+                              ["getFlops", "getWindow", "takesPrologue",
+                               "isPerImage"]>]> {
   let summary = "A tensor, element by element, from elements of others";
   let description = [{
     The region computes the element of the result whose coordinates are its

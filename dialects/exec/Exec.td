@@ -24,13 +24,15 @@ def Exec_ProgramOp : Exec_Op<"program", [Symbol, SymbolTable, IsolatedFromAbove,
                                           NoTerminator, SingleBlock]> {
   let summary = "A compiled model: kernels and functions";
   let description = [{
-    `arena` is the size of the arena in bytes per image, `arena_fixed` what it
-    has besides for buffers that don't grow with the batch, `arena_bound` the
-    lower bound of any plan, `weights` the size of the prepared weights.
+    `arena` is the size of the arena in bytes per image, `arena_chains` what the
+    buffers of chains may need behind it, `arena_fixed` what it has besides for
+    buffers that don't grow with the batch, `arena_bound` the lower bound of any
+    plan for one image, `weights` the size of the prepared weights.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name,
     DefaultValuedAttr<I64Attr, "0">:$arena,
     DefaultValuedAttr<I64Attr, "0">:$arena_fixed,
+    DefaultValuedAttr<I64Attr, "0">:$arena_chains,
     DefaultValuedAttr<I64Attr, "0">:$arena_bound,
     DefaultValuedAttr<I64Attr, "0">:$weights,
     // Each port: {name, type, image, labels, counted, ...}
@@ -60,6 +62,7 @@ def Exec_FunctionOp : Exec_Op<"function", [Symbol, NoTerminator, SingleBlock]> {
   let arguments = (ins SymbolNameAttr:$sym_name);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "$sym_name attr-dict-with-keyword $body";
+  let hasVerifier = 1;
 }
 
 class Exec_ViewOp<string mnemonic, dag args> : Exec_Op<mnemonic, [Pure]> {
@@ -70,13 +73,15 @@ class Exec_ViewOp<string mnemonic, dag args> : Exec_Op<mnemonic, [Pure]> {
 
 def Exec_ArenaOp : Exec_ViewOp<"arena",
     (ins I64Attr:$buffer, I64Attr:$bytes, DefaultValuedAttr<I64Attr, "0">:$offset,
-         DefaultValuedAttr<I64Attr, "-1">:$slot)> {
+         DefaultValuedAttr<I64Attr, "-1">:$slot,
+         OptionalAttr<I64Attr>:$images, OptionalAttr<I64Attr>:$room)> {
   let summary = "A window on a buffer of the arena";
   let description = [{
     `buffer` numbers the buffer, `bytes` is its size per image, `offset` where
     the window begins in it. `slot`, from `exec-plan-memory`, is where the
     buffer lies: at arena + N * slot, or, for a tensor without a batch, slot
-    bytes behind all of those.
+    bytes behind all of those. A buffer that holds no more than `images` at a
+    time, within a chain, lies `room` bytes behind arena + N * slot.
   }];
 }
 def Exec_WeightsOp : Exec_ViewOp<"weights", (ins I64Attr:$offset)> {
@@ -102,13 +107,16 @@ def Exec_StoreOp : Exec_Op<"store"> {
 def Exec_CallOp : Exec_Op<"call", [AttrSizedOperandSegments]> {
   let summary = "A kernel call";
   let description = [{
-    `flops` and `bytes` are per image, of the layer's definition.
+    `flops` and `bytes` are per image, of the layer's definition. Calls with the
+    same number of a `chain`, one after the other, are made in turn for every
+    `images` of the batch.
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel,
     Variadic<AnyRankedTensor>:$inputs, Variadic<AnyRankedTensor>:$outputs,
     DefaultValuedAttr<F64Attr, "0">:$flops,
     DefaultValuedAttr<F64Attr, "0">:$bytes,
-    OptionalAttr<StrAttr>:$reason);
+    OptionalAttr<StrAttr>:$reason, OptionalAttr<I64Attr>:$chain,
+    OptionalAttr<I64Attr>:$images);
   let assemblyFormat = [{
     $kernel `(` $inputs `)` `->` `(` $outputs `)` attr-dict `:`
     functional-type($inputs, $outputs)

@@ -23,7 +23,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "session.h"
+#include "chains.h"
 
 #include <cmath>
 #include <csignal>
@@ -190,11 +190,8 @@ static int runCall(State &S, uint32_t Call) {
 }
 
 static int runFunction(State &S, uint32_t Function) {
-  const halcyon_function &F = S.Program.functions[Function];
-  for (uint32_t I = F.first_call; I != F.first_call + F.num_calls; ++I)
-    if (int Code = runCall(S, I))
-      return Code;
-  return 0;
+  return runCalls(*S.Session, S.Program.functions[Function],
+                  [&](uint32_t I) { return runCall(S, I); });
 }
 
 static bool isFunction(const State &S, long Number) {

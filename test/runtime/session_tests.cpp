@@ -107,6 +107,64 @@ void profiles() {
   CHECK(halcyon_session_profile(S, 2, &Call) == HALCYON_BAD_ARGUMENT);
 }
 
+/// The program with both calls in a chain: between them there is room for a part of
+/// the batch, and for nothing else.
+struct Chained {
+  halcyon_view Views[8];
+  halcyon_call Calls[3];
+  halcyon_program Program = halcyon_program_main;
+  explicit Chained(uint32_t Images) {
+    memcpy(Views, Program.views, sizeof(Views));
+    memcpy(Calls, Program.calls, sizeof(Calls));
+    for (uint32_t I : {2u, 3u})
+      Views[I].slot = 0, Views[I].images = Images;
+    Calls[0].chain = 2;
+    Calls[0].images = Calls[1].images = Images;
+    Program.views = Views;
+    Program.calls = Calls;
+    Program.arena_bytes = 0;
+    Program.fixed_bytes = Images * 64;
+  }
+};
+
+void chains() {
+  float In[16 * 7], Out[3 * 7];
+  makeImages(In, 7);
+  for (uint32_t Threads : {1u, 2u})
+    for (uint32_t Images : {1u, 2u, 3u, 8u}) {
+      Chained C(Images);
+      Session S(Threads, C.Program);
+      CHECK(S.S);
+      halcyon_session_bind_input(S, 0, In);
+      halcyon_session_bind_output(S, 0, Out);
+      halcyon_session_set_profiling(S, 1);
+      for (uint32_t Batch : {1u, 7u, 4u, 6u}) {
+        memset(Out, 0, sizeof(Out));
+        CHECK(halcyon_session_set_batch(S, Batch) == HALCYON_OK);
+        CHECK(halcyon_session_run(S) == HALCYON_OK);
+        CHECK(isRight(In, Out, Batch));
+        CHECK(Batch == 7 || Out[3 * Batch] == 0);
+      }
+      // A failure leaves every view where it was.
+      FailingRow = 1;
+      CHECK(halcyon_session_run(S) == HALCYON_KERNEL_FAILED);
+      FailingRow = -1;
+      CHECK(halcyon_session_run(S) == HALCYON_OK);
+      CHECK(isRight(In, Out, 6));
+      // Of each run the parts are one time.
+      halcyon_call_profile Call;
+      CHECK(halcyon_session_profile(S, 0, &Call) == HALCYON_OK);
+      CHECK(Call.runs == 5);
+    }
+  Chained Long(1), Empty(1);
+  Long.Calls[0].chain = 3;
+  Empty.Calls[0].images = 0;
+  for (const Chained *Bad : {&Long, &Empty}) {
+    Session S(1, Bad->Program);
+    CHECK(!S.S && S.Error.status == HALCYON_BAD_PROGRAM);
+  }
+}
+
 //===----------------------------------------------------------------------===//
 // Refusals
 //===----------------------------------------------------------------------===//
@@ -432,6 +490,7 @@ const Test SessionTests[] = {
     {"session-pictures", pictures},
     {"session-kernel-errors", kernelErrors},
     {"session-profiles", profiles},
+    {"session-chains", chains},
     {"session-refusals", refusals},
     {"session-weights-file", weightsFile},
     {"session-weights-placed", weightsPlaced},

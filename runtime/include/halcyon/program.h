@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-#define HALCYON_PROGRAM_VERSION 5
+#define HALCYON_PROGRAM_VERSION 6
 
 /// Where the bytes of a view lie.
 enum halcyon_space {
@@ -57,6 +57,8 @@ typedef struct halcyon_view {
   uint64_t slot;   ///< HALCYON_ARENA: bytes per image before this buffer
   uint64_t offset; ///< bytes, independent of the batch
   halcyon_dim dims[HALCYON_MAX_RANK]; ///< innermost first
+  uint32_t images; ///< HALCYON_ARENA: holds so many of the batch at a time; 0: all
+  uint32_t reserved;
 } halcyon_view;
 
 /// One kernel call. Its arguments are `num_views` views from `first_view` on,
@@ -70,6 +72,9 @@ typedef struct halcyon_call {
   uint32_t algorithm; ///< string: "winograd4", "direct", ...
   double flops;       ///< per image, 2 for a multiply-add, of the layer's definition
   double bytes;       ///< per image, of inputs, outputs and weights, each once
+  uint32_t chain;  ///< of a chain's first call: how many calls it is, made in turn
+                   ///< for every part of the batch; else 0
+  uint32_t images; ///< of a call in a chain: images of a part
 } halcyon_call;
 
 /// A straight line of calls. Function 0 is `infer`.
@@ -105,7 +110,8 @@ typedef struct halcyon_program {
   uint32_t num_inputs, num_outputs;
   uint32_t alignment;    ///< bytes, of the arena and of every buffer in it
   uint64_t arena_bytes;  ///< per image
-  uint64_t fixed_bytes;  ///< behind those of all images, whatever the batch
+  uint64_t fixed_bytes;  ///< behind those of all images, whatever the batch: what
+                         ///< chains need more, then tensors without a batch
   uint64_t weight_bytes;
   const halcyon_kernel *kernels;
   const halcyon_view *views;
