@@ -279,7 +279,10 @@ void Line::rewrite() {
       if (!arena)
         continue;
       bool writes = operand.getOperandNumber() >= call.getInputs().size();
-      bool moved = writes ? made.again : isLate(arena.getBuffer(), made.before);
+      // What a copied call reads may have been moved where the call itself was met.
+      bool moved = writes ? made.again
+                          : buffers.count(arena.getBuffer()) &&
+                                isLate(arena.getBuffer(), made.before);
       if (!moved)
         continue;
       auto [number, fresh] = numbers.try_emplace(arena.getBuffer(), next);
