@@ -336,28 +336,37 @@ struct Recompute : impl::RecomputeBase<Recompute> {
     if (!step || !eval)
       return;
     int64_t others = stateBytes(getOperation()) + arenaBytes(inferOf(eval), batch);
-    int64_t room = memory - others;
-    if (arenaBytes(inferOf(step), batch) <= room)
+    const int64_t room = memory - others, whole = arenaBytes(inferOf(step), batch);
+    if (whole <= room)
       return;
-    // Places in the arena cost a little more than what is alive: so the target is
-    // lowered until the plan fits, and at last nothing more can be let go.
-    int64_t least = INT64_MAX, target = room;
-    for (int attempt = 0; attempt < 8; ++attempt) {
+    int64_t least = whole;
+    // What the arena takes where no more than `target` bytes are alive, if that can
+    // be; taken where it fits.
+    auto attempt = [&](int64_t target) {
       exec::FunctionOp function = inferOf(step);
       auto trial = cast<exec::FunctionOp>(function->clone());
       step.getBody().front().push_back(trial);
       Line line(trial, step, batch);
-      line.choose(attempt == 7 ? 0 : target);
+      line.choose(target);
       line.rewrite();
-      int64_t bytes = arenaBytes(trial, batch);
+      const int64_t bytes = arenaBytes(trial, batch);
       least = std::min(least, bytes);
-      if (bytes <= room) {
-        function.erase();
+      (bytes <= room ? function : trial).erase();
+      return bytes;
+    };
+    // Places in the arena cost a little more than what is alive: so the target is
+    // lowered until the plan fits.
+    int64_t target = room;
+    for (int attempts = 0; attempts < 7 && target > 0; ++attempts) {
+      const int64_t bytes = attempt(target);
+      if (bytes <= room)
         return;
-      }
-      trial.erase();
       target = std::max<int64_t>(0, target - (bytes - room) / 2 - room / 100);
     }
+    // Who asks for far less than there can be chooses badly.
+    for (int part = 7; part >= 0; --part)
+      if (attempt(whole / 8 * part) <= room)
+        return;
     step.emitError("training with batches of ")
         << batch.getValue() << " takes " << sizeText(least + others + (least > 10 << 20 ? 1 << 20 : 1 << 10))
         << " at least, and may take " << sizeText(memory)
