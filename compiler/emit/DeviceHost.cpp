@@ -28,7 +28,7 @@ static std::string viewText(const halcyon_view &view) {
   for (const halcyon_dim &dim : ArrayRef(view.dims, view.rank))
     dims += (StringRef(comma) +
              formatv("{{{0}, {1}, {2}}", dim.min, dim.extent, dim.stride).str()).str();
-  return formatv("{{{0}, {1}, {2}, {3}, {4}u, {5}u, {6}u, {{{7}}}", int(view.space),
+  return formatv("{{{0}, {1}, {2}, {3}, {4}u, {5}u, {6}u, {{{7}}, 0, 0}", int(view.space),
                  int(view.type_code), int(view.type_bits), int(view.rank), view.index,
                  view.slot, view.offset, view.rank ? dims : "{0, 0, 0}");
 }
@@ -60,7 +60,7 @@ static std::string tableText(exec::ProgramOp program, const Target &target,
   for (const halcyon_call &call :
        ArrayRef(tables.calls).slice(infer.first_call, infer.num_calls)) {
     most = std::max<size_t>(most, call.num_views);
-    calls.push_back(formatv("{{{0}, {1}, {2}, {3}, {4}, {5}, 0, 0}", call.kernel,
+    calls.push_back(formatv("{{{0}, {1}, {2}, {3}, {4}, {5}, 0, 0, 0, 0}", call.kernel,
                             call.first_view, call.num_views, call.layer, call.line,
                             call.algorithm));
   }
