@@ -146,7 +146,7 @@ struct SplitBatch : impl::SplitBatchBase<SplitBatch> {
         order.push_back(next);
       } else if (next.ofWeights && !next.gives && !meets(next, later)) {
         order.push_back(next);
-      } else if (!next.gives && later.size() < 2) {
+      } else if (!next.perImage && !next.gives && later.size() < 2) {
         later.push_back(next);
       } else {
         finish();

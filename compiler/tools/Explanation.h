@@ -82,6 +82,8 @@ struct Explanation {
   std::vector<LayerFacts> layers;
   std::vector<KernelFacts> kernels; ///< in the order of their calls
   size_t distinctKernels = 0;
+  size_t chainedCalls = 0; ///< that take a batch in parts, of so many images
+  int64_t partImages = 0;
   int64_t weights = 0, arena = 0, arenaBound = 0; ///< bytes
 };
 

@@ -119,6 +119,7 @@ void writeJson(raw_ostream &os, const Driver &driver, const Explanation &facts,
       json.attribute("flops", totals.flops);
       json.attribute("kernel_calls", int64_t(facts.kernels.size()));
       json.attribute("kernels", int64_t(facts.distinctKernels));
+      json.attribute("chained_calls", int64_t(facts.chainedCalls));
       json.attribute("conversions", totals.conversions);
       json.attribute("estimated_ms", totals.ms);
       json.attribute("weight_bytes", facts.weights);

@@ -227,6 +227,15 @@ static void printKernels(const Explanation &facts) {
   table.print(outs());
 }
 
+/// What is done to keep a batch's values in the caches.
+static std::string chains(const Explanation &facts) {
+  if (!facts.chainedCalls)
+    return "";
+  return formatv("{0} calls compute a larger batch {1} at a time, so that it stays in the caches\n",
+                 facts.chainedCalls,
+                 facts.partImages == 1 ? "one image" : std::to_string(facts.partImages) + " images");
+}
+
 static void printText(const Driver &driver, const Explanation &facts) {
   Totals totals(facts);
   outs() << model.model << " for " << driver.target.name << " ("
@@ -253,7 +262,7 @@ static void printText(const Driver &driver, const Explanation &facts) {
          << " of them layout conversions) of " << facts.distinctKernels
          << " kernels, estimated " << digits(totals.ms) << " ms on "
          << driver.target.cores << " cores\n"
-         << megabytes(facts.weights) << " of prepared weights, "
+         << chains(facts) << megabytes(facts.weights) << " of prepared weights, "
          << megabytes(facts.arena) << " of arena, "
          << formatv("{0:F3}", totals.arenaRatio) << " times its lower bound\n";
 }
