@@ -82,12 +82,11 @@ static bool isSound(const halcyon_program &P) {
   if (P.num_functions == 0 || P.alignment == 0 ||
       (P.alignment & (P.alignment - 1)) || P.alignment > 4096)
     return false;
-  for (uint32_t I = 0; I != P.num_functions; ++I)
-    if (uint64_t(P.functions[I].first_call) + P.functions[I].num_calls >
-        P.num_calls)
-      return false;
   for (uint32_t F = 0; F != P.num_functions; ++F) {
-    const uint32_t End = P.functions[F].first_call + P.functions[F].num_calls;
+    const uint64_t End =
+        uint64_t(P.functions[F].first_call) + P.functions[F].num_calls;
+    if (End > P.num_calls)
+      return false;
     for (uint32_t I = P.functions[F].first_call; I != End; ++I)
       if (P.calls[I].chain > End - I || (P.calls[I].chain && !P.calls[I].images))
         return false;

@@ -123,8 +123,7 @@ void Collector::collect(exec::FunctionOp function) {
     cnn::LayerLocation at = cnn::layerLocation(op.getLoc());
     call.layer = strings.add(at.path);
     call.line = at.line;
-    auto kernel = SymbolTable::lookupNearestSymbolFrom<exec::KernelOp>(
-        op, op.getKernelAttr());
+    exec::KernelOp kernel = op.getKernelOp();
     call.algorithm = strings.add(kernel.getSchedule().getAlgorithm());
     call.flops = op.getFlops().convertToDouble();
     call.bytes = op.getBytes().convertToDouble();

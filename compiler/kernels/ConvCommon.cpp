@@ -1,6 +1,7 @@
 //===- ConvCommon.cpp - What the convolution kernels share ----------------===//
 
 #include "compiler/kernels/ConvCommon.h"
+#include "compiler/kernels/Algorithm.h"
 #include "dialects/cnn/Support.h"
 #include "dialects/cnn/Train.h"
 
@@ -446,6 +447,28 @@ int unrollOf(KernelBuilder &builder, StringRef name, int lanes,
   if (candidates.size() == 1)
     candidates.insert(candidates.begin(), unrollFactor(lanes, accumulators));
   return builder.choose(candidates);
+}
+
+Halide::Func sumOfChunks(KernelBuilder &b, const std::vector<Halide::Var> &at,
+                         Halide::Var k, int chunks,
+                         llvm::function_ref<Halide::Expr(Halide::Expr)> inChunk) {
+  if (chunks == 1)
+    return b.output(0, at, inChunk(0));
+  Halide::Func whole("whole");
+  std::vector<Halide::Expr> place(at.begin(), at.end());
+  place.push_back(k);
+  whole(place) = inChunk(k);
+  Halide::Expr sum;
+  for (int i = 0; i < chunks; ++i) {
+    place.back() = i;
+    sum = sum.defined() ? sum + whole(place) : whole(place);
+  }
+  auto shape = cnn::tensorOf(b.group.outputs().front()).getShape();
+  scheduleLogical(b, b.output(0, at, sum), shape);
+  whole.compute_root().store_in(Halide::MemoryType::Heap).bound(k, 0, chunks);
+  for (auto [var, size] : llvm::zip_equal(at, llvm::reverse(shape)))
+    whole.bound(var, 0, (int)size);
+  return whole;
 }
 
 int unrollFactor(int extent, int accumulators) {

@@ -130,6 +130,14 @@ Halide::Expr winogradTransform(llvm::ArrayRef<double> matrix, int n,
                                Halide::Expr index,
                                llvm::function_ref<Halide::Expr(int)> term);
 
+/// Gives the gradient of a weight, the kernel's output, as the sum over `chunks` of
+/// the batch, in their order. `inChunk` is a chunk's share at `at`, the weight's
+/// indices, innermost first. Returns the Func of the shares, whose loops over `at`
+/// and, where there are several chunks, `k` are the caller's to cut into tasks.
+Halide::Func sumOfChunks(KernelBuilder &builder, const std::vector<Halide::Var> &at,
+                         Halide::Var k, int chunks,
+                         llvm::function_ref<Halide::Expr(Halide::Expr)> inChunk);
+
 /// Unroll factor for a reduction over `extent` lanes.
 int unrollFactor(int extent, int accumulators);
 

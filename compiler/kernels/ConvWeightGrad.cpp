@@ -316,34 +316,13 @@ void ConvWeightGrad::build(KernelBuilder &b) const {
   // In the order of the weight, and over all chunks.
   Var c("c"), o("o");
   const bool blocks = nest.meeting == Meeting::block;
-  Func whole("whole");
   auto inPart = [&](Expr chunk) {
     return across ? part(c % v, o % v, u, w, o / v, c / v, chunk)
                   : part(o % v, blocks ? c % v : Expr(c), u, w,
                          blocks ? c / v : Expr(0), o / v, chunk);
   };
-  Func out, tasks;
   Var ct("ct"), ot("ot"), co("co"), oo("oo"), t("t");
-  if (nest.chunks == 1) {
-    out = b.output(0, {u, w, c, o}, inPart(0));
-    tasks = out;
-  } else {
-    whole(u, w, c, o, k) = inPart(k);
-    Expr sum;
-    for (int i = 0; i < nest.chunks; ++i) {
-      Expr one = whole(u, w, c, o, i);
-      sum = sum.defined() ? sum + one : one;
-    }
-    out = b.output(0, {u, w, c, o}, sum);
-    scheduleLogical(b, out, cnn::tensorOf(grad.getResult()).getShape());
-    whole.compute_root()
-        .store_in(Halide::MemoryType::Heap)
-        .bound(u, 0, s.kw)
-        .bound(w, 0, s.kh)
-        .bound(c, 0, s.cig)
-        .bound(o, 0, s.o).bound(k, 0, nest.chunks);
-    tasks = whole;
-  }
+  Func tasks = sumOfChunks(b, {u, w, c, o}, k, nest.chunks, inPart);
   auto guard = TailStrategy::GuardWithIf;
   const int stepIn = across ? v : nest.met;
   tasks.split(o, ot, o, outPerTask * v, guard)

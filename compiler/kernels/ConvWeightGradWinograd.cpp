@@ -354,26 +354,7 @@ void ConvWeightGradWinograd::build(KernelBuilder &b) const {
   auto inChunk = [&](Expr chunk) {
     return outT(c % v, o % v, i, j, c / v, o / v, chunk);
   };
-  Func out, whole("whole"), tasks;
-  if (chunks == 1) {
-    out = b.output(0, {i, j, c, o}, inChunk(0));
-    tasks = out;
-  } else {
-    whole(i, j, c, o, k) = inChunk(k);
-    Expr sum = whole(i, j, c, o, 0);
-    for (int chunk = 1; chunk < chunks; ++chunk)
-      sum += whole(i, j, c, o, chunk);
-    out = b.output(0, {i, j, c, o}, sum);
-    scheduleLogical(b, out, cnn::tensorOf(grad.getResult()).getShape());
-    whole.compute_root()
-        .store_in(Halide::MemoryType::Heap)
-        .bound(i, 0, s.kw)
-        .bound(j, 0, s.kh)
-        .bound(c, 0, s.c)
-        .bound(o, 0, s.o)
-        .bound(k, 0, chunks);
-    tasks = whole;
-  }
+  Func tasks = sumOfChunks(b, {i, j, c, o}, k, chunks, inChunk);
 
   // The schedule. A chunk's tiles are transformed; then every task has the sums
   // of its channels in L2, from the first tile to the result.
@@ -413,19 +394,18 @@ void ConvWeightGradWinograd::build(KernelBuilder &b) const {
       .bound_extent(ob, slabs ? outPerTask : tiling.outBlocks)
       .reorder_storage(l, co, ib, ob, u, w, k)
       .vectorize(l);
+  using Order = std::vector<Halide::VarOrRVar>;
   sums.update()
       .split(ib, ibt, ib, tileIn)
       .split(co, cot, co, tileOut)
-      .reorder({l, ib, co, cot, ob, ibt, m, u, w, k})
+      .reorder(slabs ? Order{l, ib, co, cot, ob, ibt, m, u, w, k}
+                     : Order{l, ib, co, cot, ob, ibt, u, w, m, k})
       .vectorize(l)
       .unroll(ib)
       .unroll(co)
       .never_partition(m);
   if (!slabs)
-    sums.update()
-        .reorder({l, ib, co, cot, ob, ibt, u, w, m})
-        .fuse(u, w, uw)
-        .parallel(uw);
+    sums.update().fuse(u, w, uw).parallel(uw);
   acc.compute_at(sums, cot).vectorize(l).unroll(ib).unroll(co);
   acc.update()
       .reorder({l, ib, co, r})

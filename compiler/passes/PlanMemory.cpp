@@ -60,8 +60,7 @@ static Overlays findOverlays(exec::FunctionOp function) {
     if (call.getOutputs().size() != 1 || !output ||
         first[output.getBuffer()] != time)
       continue;
-    auto kernel = SymbolTable::lookupNearestSymbolFrom<exec::KernelOp>(
-        call, call.getKernelAttr());
+    exec::KernelOp kernel = call.getKernelOp();
     Group group(kernel.getBody().front());
     const Kernel *algorithm = findKernel(kernel.getSchedule().getAlgorithm());
     for (auto [index, operand] : llvm::enumerate(call.getInputs())) {

@@ -85,8 +85,7 @@ Line::Line(exec::FunctionOp function, exec::ProgramOp program, int64_t batch) {
     call.op = op;
     if (auto seconds = op->getAttrOfType<FloatAttr>(kSecondsAttr))
       call.seconds = double(batch) * seconds.getValueAsDouble();
-    auto kernel = SymbolTable::lookupNearestSymbolFrom<exec::KernelOp>(
-        op, op.getKernelAttr());
+    exec::KernelOp kernel = op.getKernelOp();
     Group group(kernel.getBody().front());
     const Kernel *algorithm = findKernel(kernel.getSchedule().getAlgorithm());
     auto add = [&](Value operand, bool writes) {

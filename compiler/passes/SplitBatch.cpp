@@ -41,13 +41,11 @@ bool meets(const Traffic &one, ArrayRef<Traffic> others) {
 static Traffic trafficOf(exec::CallOp call) {
   Traffic result;
   result.call = call;
-  auto kernel = SymbolTable::lookupNearestSymbolFrom<exec::KernelOp>(
-      call, call.getKernelAttr());
-  result.perImage = llvm::all_of(
-      kernel.getBody().front().without_terminator(), [](Operation &op) {
-        auto compute = dyn_cast<cnn::ComputeOpInterface>(op);
-        return compute && compute.isPerImage();
-      });
+  Block &body = call.getKernelOp().getBody().front();
+  result.perImage = llvm::all_of(body.without_terminator(), [](Operation &op) {
+    auto compute = dyn_cast<cnn::ComputeOpInterface>(op);
+    return compute && compute.isPerImage();
+  });
   for (Value operand : call->getOperands()) {
     const bool isFixed = cnn::isFixed(operand.getType());
     result.ofWeights &= isFixed;

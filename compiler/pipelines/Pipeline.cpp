@@ -80,7 +80,7 @@ void buildExecPipeline(OpPassManager &module, const PipelineOptions &options) {
   if (options.memory)
     module.addPass(createRecompute({options.memory, options.batch}));
   if (options.split > 1)
-    module.addPass(createSplitBatch({options.target, options.split, options.images}));
+    module.addPass(createSplitBatch({options.target, options.split}));
   module.addNestedPass<exec::ProgramOp>(createPlanMemory());
 }
 

@@ -17,7 +17,6 @@ struct PipelineOptions {
   int64_t memory = 0; ///< bytes that a training may take; 0: as many as it likes
   int64_t batch = 1;  ///< images of its steps
   int64_t split = 0;  ///< images that a program expects, to take them in parts; 0: never
-  int64_t images = 0; ///< of a part; 0: by the machine
   bool single = false; ///< gradients are checked in f32, with its kernels
   bool derived = false; ///< every gradient from its layer's algorithm
 };

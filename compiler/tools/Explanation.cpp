@@ -352,11 +352,13 @@ bool explainModule(Driver &driver, Explanation &result) {
   llvm::DenseSet<StringRef> distinct;
   for (auto function : program.getBody().front().getOps<exec::FunctionOp>())
     if (function.getSymName() == "infer") {
-      for (auto call : function.getBody().front().getOps<exec::CallOp>())
-        if (distinct.insert(call.getKernel()); call.getChain()) {
+      for (auto call : function.getBody().front().getOps<exec::CallOp>()) {
+        distinct.insert(call.getKernel());
+        if (call.getChain()) {
           ++result.chainedCalls;
           result.partImages = *call.getImages();
         }
+      }
       // What needs no work is no call.
       std::vector<int64_t> live = liveBytes(function);
       if (live.size() == result.kernels.size())

@@ -1,8 +1,8 @@
 //===- Cnn.cpp - The cnn dialect, its attributes and interfaces -----------===//
 
 #include "dialects/cnn/Cnn.h"
-#include "dialects/cnn/Geometry.h"
 #include "dialects/cnn/Detect.h"
+#include "dialects/cnn/Geometry.h"
 
 #include "llvm/ADT/TypeSwitch.h"
 

@@ -26,16 +26,13 @@ static bool fits(RankedTensorType boxes, RankedTensorType candidates,
                  RankedTensorType threshold) {
   return boxes.getRank() == 3 && boxes.getDimSize(2) == 4 &&
          candidates.getShape() == boxes.getShape().drop_back() &&
-         threshold.getShape() == ArrayRef<int64_t>{1} &&
-         boxes.getElementType() == candidates.getElementType() &&
-         boxes.getElementType() == threshold.getElementType();
+         threshold.getShape() == ArrayRef<int64_t>{1};
 }
 
 LogicalResult SuppressOp::verify() {
   if (!fits(tensorOf(getBoxes()), tensorOf(getCandidates()),
             tensorOf(getThreshold())))
-    return emitOpError("has boxes G x n x 4, candidates G x n, one threshold, "
-                       "all of one element type");
+    return emitOpError("has boxes G x n x 4, candidates G x n, one threshold");
   return success();
 }
 
@@ -81,14 +78,12 @@ double LargestOp::getFlops() {
 
 static bool fits(RankedTensorType x, RankedTensorType count) {
   return x.getRank() == 2 && count.getRank() == 2 &&
-         count.getDimSize(0) == x.getDimSize(0) && count.getDimSize(1) == 1 &&
-         (x.getElementType().isF32() || x.getElementType().isF64()) &&
-         count.getElementType() == x.getElementType();
+         count.getDimSize(0) == x.getDimSize(0) && count.getDimSize(1) == 1;
 }
 
 LogicalResult LargestOp::verify() {
   if (!fits(tensorOf(getX()), tensorOf(getCount())))
-    return emitOpError("has rows G x n and counts G x 1, both f32 or both f64");
+    return emitOpError("has rows G x n and counts G x 1");
   return success();
 }
 

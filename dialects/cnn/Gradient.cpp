@@ -6,6 +6,7 @@
 #include "dialects/cnn/Linear.h"
 #include "dialects/cnn/Shape.h"
 #include "dialects/cnn/Support.h"
+#include "dialects/cnn/Weights.h"
 
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Matchers.h"
@@ -277,12 +278,7 @@ SmallVector<Value> ConvOp::buildGradients(OpBuilder &builder,
                  llvm::all_of(back, [](int64_t p) { return p >= 0; });
     if (plain) {
       Value filter = AdjointFilterOp::create(
-          builder, getLoc(),
-          RankedTensorType::get({w.getDimSize(1) * groups,
-                                 w.getDimSize(0) / groups, w.getDimSize(2),
-                                 w.getDimSize(3)},
-                                w.getElementType()),
-          getWeight(), groups);
+          builder, getLoc(), w.clone(adjointShape(w.getShape(), groups)), getWeight(), groups);
       result[0] = ConvOp::create(builder, getLoc(), dy, filter, Value(), stride,
                                  back, dilation, groups, PadMode::zero,
                                  AutoPad::none);
@@ -337,10 +333,7 @@ SmallVector<Value> LinearOp::buildGradients(OpBuilder &builder,
   auto w = tensorOf(getWeight());
   if (wanted[0]) {
     Value filter = AdjointFilterOp::create(
-        builder, getLoc(),
-        RankedTensorType::get({w.getDimSize(1), w.getDimSize(0)},
-                              w.getElementType()),
-        getWeight(), 1);
+        builder, getLoc(), w.clone(adjointShape(w.getShape(), 1)), getWeight(), 1);
     result[0] = LinearOp::create(builder, getLoc(), dy, filter, Value());
   }
   if (wanted[1])

@@ -21,6 +21,10 @@ void ExecDialect::initialize() {
       >();
 }
 
+KernelOp CallOp::getKernelOp() {
+  return SymbolTable::lookupNearestSymbolFrom<KernelOp>(*this, getKernelAttr());
+}
+
 /// Calls of a chain stand together, and a buffer of few images is its chain's.
 LogicalResult FunctionOp::verify() {
   llvm::DenseSet<int64_t> ended;

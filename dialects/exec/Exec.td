@@ -117,6 +117,10 @@ def Exec_CallOp : Exec_Op<"call", [AttrSizedOperandSegments]> {
     DefaultValuedAttr<F64Attr, "0">:$bytes,
     OptionalAttr<StrAttr>:$reason, OptionalAttr<I64Attr>:$chain,
     OptionalAttr<I64Attr>:$images);
+  let extraClassDeclaration = [{
+    /// The kernel that is called.
+    KernelOp getKernelOp();
+  }];
   let assemblyFormat = [{
     $kernel `(` $inputs `)` `->` `(` $outputs `)` attr-dict `:`
     functional-type($inputs, $outputs)
