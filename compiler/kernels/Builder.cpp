@@ -251,6 +251,11 @@ void KernelBuilder::streamAhead(StreamAhead stream) {
     streams.push_back(std::move(stream));
 }
 
+void KernelBuilder::fetchAhead(TileAhead tile) {
+  if (markTile(tile))
+    tiles.push_back(std::move(tile));
+}
+
 Halide::Pipeline KernelBuilder::finish() {
   std::vector<Func> funcs;
   for (auto [index, out] : llvm::enumerate(outputs)) {
@@ -268,8 +273,8 @@ Halide::Pipeline KernelBuilder::finish() {
     }
   }
   Halide::Pipeline pipeline(funcs);
-  if (!streams.empty())
-    pipeline.add_custom_lowering_pass(makeStreamPass(streams));
+  if (!streams.empty() || !tiles.empty())
+    pipeline.add_custom_lowering_pass(makeStreamPass(streams, tiles));
   return pipeline;
 }
 

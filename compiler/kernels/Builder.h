@@ -94,6 +94,8 @@ public:
 
   /// Fetches weights ahead of their use, as `stream` says.
   void streamAhead(StreamAhead stream);
+  /// And inputs.
+  void fetchAhead(TileAhead tile);
 
   /// All outputs together with their halos' rectangles, in the order
   /// of the kernel's arguments; called once, after scheduling.
@@ -111,6 +113,7 @@ private:
   std::map<void *, std::function<Halide::Expr(const Point &)>> bound;
   std::vector<Halide::Func> outputs;
   std::vector<StreamAhead> streams;
+  std::vector<TileAhead> tiles;
   unsigned attempt, choices = 1;
 };
 

@@ -6,6 +6,7 @@
 #include "dialects/cnn/Train.h"
 
 #include <cmath>
+#include <set>
 
 using namespace mlir;
 
@@ -469,6 +470,55 @@ Halide::Func sumOfChunks(KernelBuilder &b, const std::vector<Halide::Var> &at,
   for (auto [var, size] : llvm::zip_equal(at, llvm::reverse(shape)))
     whole.bound(var, 0, (int)size);
   return whole;
+}
+
+/// Of an axis, the elements to come and those of the windows before them.
+static std::pair<std::set<int>, std::set<int>> cellsOf(const CellsAhead &axis) {
+  std::set<int> ahead, before;
+  for (int output = 0; output < axis.outputs; ++output)
+    for (int tap = 0; tap < axis.taps; ++tap) {
+      int cell = output * axis.stride + tap * axis.dilation;
+      ahead.insert(cell + axis.apart * axis.stride);
+      if (axis.apart)
+        before.insert(cell + (axis.apart - axis.outputs) * axis.stride);
+    }
+  return {ahead, axis.apart ? before : ahead};
+}
+
+void fetchCells(KernelBuilder &b, const StreamLoop &loop, Value argument,
+                CellsAhead columns, CellsAhead rows, int blocks, int images) {
+  const Type type = argument.getType();
+  if (!cnn::layoutOf(type).isBlocked())
+    return;
+  const cnn::BufferGeometry geometry = cnn::geometryOf(type);
+  auto stride = [&](int dim) { return (int)geometry.dims[dim].stride; };
+  const int line = 64 / (int)cnn::elementBytes(type);
+  auto [aheadX, beforeX] = cellsOf(columns);
+  auto [aheadY, beforeY] = cellsOf(rows);
+  const bool moves = columns.apart || rows.apart;
+  TileAhead tile{loop, b.input(argument), {}};
+  for (int block = 0; block < blocks; ++block)
+    for (int y : aheadY) {
+      std::optional<int> last;
+      for (int x : aheadX) {
+        int cell = block * stride(3) + y * stride(2) + x * stride(1);
+        // Narrow cells share a line.
+        if ((moves && beforeX.count(x) && beforeY.count(y)) ||
+            (last && cell - *last < line))
+          continue;
+        tile.lines.push_back(images * stride(4) + cell);
+        last = cell;
+      }
+    }
+  b.fetchAhead(std::move(tile));
+}
+
+void fetchAdded(KernelBuilder &b, const StreamLoop &loop, Value source,
+                CellsAhead columns, CellsAhead rows, int blocks) {
+  for (BlockArgument argument : b.group.inputs())
+    if (argument != source && !Group::isWeight(argument) &&
+        argument.getType() == b.group.outputs().front().getType())
+      fetchCells(b, loop, argument, columns, rows, blocks);
 }
 
 int unrollFactor(int extent, int accumulators) {

@@ -138,6 +138,21 @@ Halide::Func sumOfChunks(KernelBuilder &builder, const std::vector<Halide::Var> 
                          Halide::Var k, int chunks,
                          llvm::function_ref<Halide::Expr(Halide::Expr)> inChunk);
 
+/// Along one axis, what `outputs` windows of `taps` read, `apart` windows further
+/// on, from the first element that the first of these reads here.
+struct CellsAhead {
+  int outputs, stride = 1, taps = 1, dilation = 1, apart = 0;
+};
+/// Fetches, in the body of `loop`, cells of the blocked map `argument`, of `blocks` of
+/// channels, that a tile so far apart, and so many images further on, reads and the
+/// one before it does not.
+void fetchCells(KernelBuilder &builder, const StreamLoop &loop, mlir::Value argument,
+                CellsAhead columns, CellsAhead rows, int blocks = 1, int images = 0);
+/// The same for all tensors like the output that a group reads behind its anchor,
+/// but for the map that the anchor reads.
+void fetchAdded(KernelBuilder &builder, const StreamLoop &loop, mlir::Value source,
+                CellsAhead columns, CellsAhead rows, int blocks = 1);
+
 /// Unroll factor for a reduction over `extent` lanes.
 int unrollFactor(int extent, int accumulators);
 

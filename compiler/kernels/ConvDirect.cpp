@@ -151,7 +151,7 @@ public:
                          {"tile_y", tile.y},
                          {"rows_per_task", rows}});
     auto space = spaceFrom(group, target, tiles);
-    // There is nothing to fetch ahead where weights stay.
+    // Where weights stay, only inputs are fetched ahead: never slower where it was timed.
     llvm::erase_if(space, [](cnn::ScheduleAttr schedule) {
       return schedule.param("inputs_hot") && !schedule.param("prefetch");
     });
@@ -370,6 +370,15 @@ void DirectConv::build(KernelBuilder &b) const {
       .unroll(cb)
       .unroll(x)
       .unroll(y);
+  if (param(b, defaults, "prefetch")) {
+    const bool innerBlocks = staged && inputsHot;
+    StreamLoop tiles{out, innerBlocks ? cbo : xo,
+                     innerBlocks ? ceilDiv(blocks, tileCo) : ceilDiv(s.ow, tileX)};
+    fetchAdded(b, tiles, sourceOf(conv.getX()), {tileX}, {tileY}, tileCo);
+    if (innerBlocks)
+      fetchCells(b, {stage, cb, ceilDiv(s.c, v)}, sourceOf(conv.getX()),
+                 {tileX, s.sw, s.kw, s.dw, tileX}, {tileY, s.sh, s.kh, s.dh});
+  }
   for (auto [index, k] : llvm::enumerate(sums)) {
     auto update = acc.update((int)index);
     std::vector<VarOrRVar> order = {c, cb, x, y};
@@ -398,6 +407,9 @@ void DirectConv::build(KernelBuilder &b) const {
                      int(cnn::elementBytes(conv.getWeight().getType())) *
                          tileCo * whole * v * v * s.kh * s.kw,
                      staged || coPerTask > 1 ? 1 : b.target.cores});
+    if (index == 0 && whole && !staged && param(b, defaults, "prefetch"))
+      fetchCells(b, {acc, k[pairs + 3], whole}, conv.getX(),
+                 {tileX, s.sw, s.kw, s.dw, tileX}, {tileY, s.sh, s.kh, s.dh});
     // One or two channels leave too little in the innermost loop.
     if (steps <= 2 && s.kw > 1 && s.kw <= 7)
       update.unroll(k[pairs + 1]);

@@ -303,6 +303,9 @@ void TransposedConv::build(KernelBuilder &b) const {
     if (pairs)
       update.atomic().vectorize(k[0]);
     update.vectorize(c).unroll(cb).unroll(q);
+    if (index == 0 && !general && s.cig / v)
+      fetchCells(b, {acc, k[pairs + 3], s.cig / v}, conv.getX(),
+                 {tileX, 1, ax.taps(), 1, tileX}, {1, 1, ay.taps()});
     int lanes = general ? s.cig : index == 0 && s.cig / v ? v : s.cig % v;
     if (pairs)
       lanes = ceilDiv(lanes, 2);

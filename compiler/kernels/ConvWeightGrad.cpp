@@ -358,6 +358,16 @@ void ConvWeightGrad::build(KernelBuilder &b) const {
       .unroll(u)
       .unroll(w);
   acc.compute_at(part, cit).vectorize(l).unroll(ob).unroll(ci).unroll(u).unroll(w);
+  // What the next rows, or images, bring.
+  if (nest.meeting == Meeting::block || across) {
+    const bool whole = nest.rows == s.oh;
+    const int rows = whole ? 0 : nest.rows, images = whole ? nest.images : 0;
+    const int vectors = across ? nest.tileVectors : 1;
+    const StreamLoop pixels{acc, r.x, s.ow};
+    fetchCells(b, pixels, grad.getX(), {1}, {1, s.sh, 1, 1, rows}, vectors, images);
+    fetchCells(b, pixels, grad.getDy(), {1}, {1, 1, 1, 1, rows},
+               across ? 1 : nest.tileVectors, images);
+  }
   acc.update()
       .reorder(l, ob, ci, u, w, r.x, r.y, r.z)
       .vectorize(l)

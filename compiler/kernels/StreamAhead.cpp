@@ -1,8 +1,8 @@
-//===- StreamAhead.cpp - Weights on their way before they are needed ------===//
+//===- StreamAhead.cpp - What is on its way before it is needed -----------===//
 //
 // Halide's prefetch directive fetches a whole region at one point of a loop.
 // Here it only marks the loop and gives the region's address; the lowered
-// statement then gets, in its place, a few lines of the tile that comes next.
+// statement then gets, in its place, lines of the tile that comes next.
 //
 //===----------------------------------------------------------------------===//
 
@@ -23,6 +23,7 @@ constexpr int kLine = 64;
 /// Whether `loop` is the lowered name of a Func's loop variable.
 bool isLoopOf(llvm::StringRef loop, const Halide::Func &func,
               llvm::StringRef var) {
+  loop.consume_back(".rebased"); // Halide's loop from 0 instead of the Func's minimum
   return loop.consume_front(func.name() + ".s") && loop.ends_with(var) &&
          loop.drop_back(var.size()).ends_with(".");
 }
@@ -37,10 +38,11 @@ const StreamLoop *placeOf(const StreamAhead &stream) {
 
 class StreamPass : public IRMutator {
 public:
-  explicit StreamPass(std::vector<StreamAhead> streams)
-      : streams(std::move(streams)) {}
+  StreamPass(std::vector<StreamAhead> streams, std::vector<TileAhead> tiles)
+      : streams(std::move(streams)), tiles(std::move(tiles)) {}
 
 private:
+  struct Unmark;
   using IRMutator::visit;
 
   Stmt visit(const For *op) override {
@@ -50,6 +52,9 @@ private:
       if (const StreamLoop *at = placeOf(stream))
         if (isLoopOf(op->name, at->func, at->var.name()))
           result = place(stream, result.as<For>());
+    for (const TileAhead &tile : tiles)
+      if (isLoopOf(op->name, tile.loop.func, tile.loop.var.name()))
+        result = place(tile, result.as<For>());
     loops.pop_back();
     return result;
   }
@@ -77,13 +82,30 @@ private:
     const int line = kLine / unmark.type.bytes();
     Expr first = begin + stream.tilesAhead * (stream.tileBytes / unmark.type.bytes()) +
                  step * (lines * line);
-    std::string name = "stream." + stream.weights.name();
+    std::vector<int> places;
+    for (int i = 0; i < lines; ++i)
+      places.push_back(i * line);
+    return fetch(loop, unmark, "stream.", first, places, body);
+  }
+
+  Stmt place(const TileAhead &tile, const For *loop) {
+    Unmark unmark(tile.input.name());
+    Stmt body = unmark.mutate(loop->body);
+    if (!unmark.offset.defined())
+      return loop;
+    return fetch(loop, unmark, "ahead.", unmark.offset, tile.lines, body);
+  }
+
+  /// The loop with `body`, which first fetches lines so many elements behind `first`.
+  static Stmt fetch(const For *loop, const Unmark &mark, std::string name,
+                    Expr first, const std::vector<int> &places, Stmt body) {
+    name += mark.buffer;
     Expr firstLine = Variable::make(Halide::Int(32), name);
+    const int line = kLine / mark.type.bytes();
     Stmt fetches;
-    for (int i = lines - 1; i >= 0; --i) {
+    for (int place : llvm::reverse(places)) {
       Stmt fetch = Evaluate::make(
-          Call::make(unmark.type, Call::prefetch,
-                     {unmark.base, firstLine + i * line, 1, line},
+          Call::make(mark.type, Call::prefetch, {mark.base, firstLine + place, 1, line},
                      Call::Intrinsic));
       fetches = fetches.defined() ? Block::make(fetch, fetches) : fetch;
     }
@@ -131,6 +153,7 @@ private:
   };
 
   std::vector<StreamAhead> streams;
+  std::vector<TileAhead> tiles;
   std::vector<const For *> loops;
 };
 
@@ -146,8 +169,22 @@ bool markStream(const StreamAhead &stream) {
   return true;
 }
 
-IRMutator *makeStreamPass(std::vector<StreamAhead> streams) {
-  return new StreamPass(std::move(streams));
+bool markTile(const TileAhead &tile) {
+  if (tile.loop.extent < 2)
+    return false;
+  Halide::Func func = tile.loop.func;
+  const Halide::VarOrRVar &var = tile.loop.var;
+  const auto strategy = Halide::PrefetchBoundStrategy::NonFaulting;
+  if (func.has_update_definition())
+    func.update().prefetch(tile.input, var, var, 0, strategy);
+  else
+    func.prefetch(tile.input, var, var, 0, strategy);
+  return true;
+}
+
+IRMutator *makeStreamPass(std::vector<StreamAhead> streams,
+                          std::vector<TileAhead> tiles) {
+  return new StreamPass(std::move(streams), std::move(tiles));
 }
 
 } // namespace halcyon

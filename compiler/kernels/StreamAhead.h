@@ -1,9 +1,13 @@
-//===- StreamAhead.h - Weights on their way before they are needed --------===//
+//===- StreamAhead.h - What is on its way before it is needed -------------===//
 //
 // A network's weights come from memory in every run. A convolution reads a tile
 // of them while it computes the first pixels, waiting, and then computes the
 // other pixels while memory rests. Here the next tile is fetched a few cache
 // lines at a time, evenly over the work on this one.
+//
+// Blocked maps are read in short rows far from each other. Those of the next tile
+// are fetched while this one is computed. Zen 4, one thread, ResNet-50: 63.8 ms
+// without and 60.6 with it; a picture of eight 63.6 and 59.9.
 //
 //===----------------------------------------------------------------------===//
 
@@ -34,13 +38,24 @@ struct StreamAhead {
   int tilesAhead; ///< how many tiles lie between use and fetch
 };
 
+/// Inputs of a tile to come: short rows far from each other, which no hardware
+/// fetches.
+struct TileAhead {
+  /// In the body of this loop of the Func or, if it has one, of its first update.
+  StreamLoop loop;
+  Halide::ImageParam input;
+  std::vector<int> lines; ///< elements behind the first one that the body reads
+};
+
 /// Marks the loop; false where the reduction has none. Called while scheduling.
 bool markStream(const StreamAhead &stream);
+bool markTile(const TileAhead &tile);
 
 /// A pass over the lowered statement that puts the fetches where the marks are.
 /// What lies behind the last tile of a kernel is fetched as well: the weights of
 /// the kernel that runs next, as they lie in order of use.
-Halide::Internal::IRMutator *makeStreamPass(std::vector<StreamAhead> streams);
+Halide::Internal::IRMutator *makeStreamPass(std::vector<StreamAhead> streams,
+                                             std::vector<TileAhead> tiles);
 
 } // namespace halcyon
 
