@@ -119,6 +119,9 @@ int compile() {
   driver.expected = batch;
   if (batch < 1)
     return !fail("--batch: a program computes one image or more at once");
+  if (train && batch.getNumOccurrences())
+    return !fail("--batch is for a program that computes; that of a training is the "
+                 "'batch' of its train block");
   if (!memory.empty() && !train)
     return !fail("--memory is for --train");
   if (!memory.empty() && !parseBytes(memory, driver.memory))
