@@ -154,7 +154,7 @@ mlir::Attribute TrainElaborator::numbers(const Argument &arg,
                  (param.kind == Kind::List ? "a list of numbers"
                                            : "a number or a pair of numbers") +
                      rangeText(param));
-  if (single)
+  if (single && !param.alone)
     found.resize(param.count, found.front());
   return builder.getF64ArrayAttr(found);
 }

@@ -33,6 +33,11 @@ static SettingParam chance(double otherwise) {
   return {"p", Kind::Number, otherwise, 0, 1};
 }
 static SettingParam size() { return {"size", Kind::Numbers, {}, 1, 65536}; }
+static SettingParam sideOrSize() {
+  SettingParam made = size();
+  made.alone = true;
+  return made;
+}
 static SettingParam range(StringRef name, double from, double to, double least,
                           double most) {
   return {name, Kind::Numbers, List{from, to}, least, most};
@@ -84,7 +89,7 @@ const SettingFamily &halcyon::dsl::augmentations() {
         {size(), range("scale", 0.08, 1, 0, 1),
          range("ratio", 3.0 / 4, 4.0 / 3, 0.01, 100)}},
        {"random_crop", {size(), {"pad", Kind::Whole, 0.0, 0, 65536}}},
-       {"resize", {size()}},
+       {"resize", {sideOrSize()}},
        {"center_crop", {size()}},
        {"flip",
         {chance(0.5),

@@ -45,6 +45,7 @@ struct SettingParam {
   double most = std::numeric_limits<double>::infinity();
   unsigned count = 2; ///< of Numbers
   std::vector<llvm::StringRef> words = {};
+  bool alone = false; ///< one of Numbers stays one, and is not all of them
 };
 
 struct Setting {

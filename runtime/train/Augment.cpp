@@ -69,11 +69,11 @@ static Augmentation randomCrop(const Json &call) {
 
 /// One number is the shorter side's, two are both.
 static Augmentation resize(const Json &call) {
-  Pair size(call, "size");
+  const std::vector<double> size = call.at("size");
   return [=](Sample &sample, Random &) {
     double h = sample.picture.height, w = sample.picture.width;
-    double height = size.first, width = size.second;
-    if (height == width) {
+    double height = size.front(), width = size.back();
+    if (size.size() == 1) {
       double factor = height / std::min(h, w);
       height = std::round(h * factor);
       width = std::round(w * factor);

@@ -319,6 +319,8 @@ static void scalingKeepsSlopes() {
   for (int x = 1; x < 7; ++x)
     CHECK(near(s.picture.row(0, 2)[x], (2 * x + 0.5) / 16, 1e-5));
   s = augmented(R"({"call": "resize", "size": [32, 32]})", slope(8, 16));
+  CHECK(s.picture.height == 32 && s.picture.width == 32);
+  s = augmented(R"({"call": "resize", "size": [32]})", slope(8, 16));
   CHECK(s.picture.height == 32 && s.picture.width == 64);
   for (int x = 8; x < 56; ++x)
     CHECK(near(s.picture.row(0, 9)[x], ((x + 0.5) / 4 - 0.5) / 16, 1e-5));
