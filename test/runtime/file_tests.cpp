@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <jpeglib.h>
 #include <png.h>
+#include <sys/resource.h>
 
 using namespace halcyon::cli;
 
@@ -242,7 +243,7 @@ size_t makePng(uint8_t *Out, size_t Room, uint32_t Format) {
   return Size;
 }
 
-size_t makeJpeg(uint8_t *Out, size_t Room, int Channels) {
+size_t makeJpeg(uint8_t *Out, size_t Room, int Channels, bool Progressive = false) {
   jpeg_compress_struct Info;
   jpeg_error_mgr Errors;
   Info.err = jpeg_std_error(&Errors);
@@ -254,6 +255,8 @@ size_t makeJpeg(uint8_t *Out, size_t Room, int Channels) {
   Info.input_components = Channels;
   Info.in_color_space = Channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
   jpeg_set_defaults(&Info);
+  if (Progressive)
+    jpeg_simple_progression(&Info);
   jpeg_start_compress(&Info, TRUE);
   uint8_t Row[Width * 3];
   memset(Row, 200, sizeof(Row));
@@ -328,6 +331,28 @@ void jpegs() {
   CHECK(!decode(Text, 0, 3, P, Why));
 }
 
+/// A few hundred bytes that say to be 65500 x 65500 ask for no memory.
+void largeJpeg() {
+  static uint8_t File[65536];
+  size_t Size = makeJpeg(File, sizeof(File), 3, true);
+  Picture P;
+  Failure Why;
+  CHECK(decode(File, Size, 3, P, Why) && P.Width == Width && P.Height == Height);
+  size_t At = 2; // segments: ff, their kind, their length
+  while (At + 9 < Size && File[At + 1] != 0xc2)
+    At += 2 + (size_t(File[At + 2]) << 8 | File[At + 3]);
+  CHECK(At + 9 < Size);
+  const uint8_t Sides[] = {65500 >> 8, 65500 & 255, 65500 >> 8, 65500 & 255};
+  memcpy(File + At + 5, Sides, sizeof(Sides));
+  rlimit Before, Little;
+  CHECK(getrlimit(RLIMIT_DATA, &Before) == 0);
+  Little = {size_t(1) << 30, Before.rlim_max};
+  CHECK(setrlimit(RLIMIT_DATA, &Little) == 0);
+  CHECK(!decode(File, Size, 3, P, Why));
+  CHECK(strcmp(Why.Text, "a picture of 65500 x 65500 is too large") == 0);
+  CHECK(setrlimit(RLIMIT_DATA, &Before) == 0);
+}
+
 void wholeFiles() {
   Failure Why;
   char Path[300];
@@ -356,6 +381,7 @@ const Test FileTests[] = {
     {"safetensors-hostile", safetensorsHostile},
     {"picture-png", pngs},
     {"picture-jpeg", jpegs},
+    {"picture-jpeg-large", largeJpeg},
     {"whole-files", wholeFiles},
 };
 const unsigned NumFileTests = sizeof(FileTests) / sizeof(Test);
