@@ -11,10 +11,15 @@ int64_t predicted(const Tensor &value, size_t at, int64_t classes, size_t stride
   if (classes == 1)
     return value.at(at) > 0;
   int64_t best = 0;
-  for (int64_t c = 1; c < classes; ++c)
+  double most = value.at(at);
+  for (int64_t c = 1; c < classes; ++c) {
+    double score = value.at(at + size_t(c) * stride);
     // A NaN is never the largest, wherever it stands.
-    if (!(value.at(at + size_t(c) * stride) <= value.at(at + size_t(best) * stride)))
+    if (score > most || (std::isnan(most) && !std::isnan(score))) {
       best = c;
+      most = score;
+    }
+  }
   return best;
 }
 
@@ -181,6 +186,9 @@ public:
           double own = score(scores, n, p, c);
           if (scores.classes > 1)
             own = std::exp(own - most) / sum;
+          // What is no number has no place in an order: it is behind all.
+          if (std::isnan(own))
+            own = -INFINITY;
           ranked[size_t(c)].push_back({own, scores.classes == 1 ? wanted == 1 : wanted == c});
         }
       }

@@ -238,6 +238,17 @@ static void areaUnderTheCurveIsAChance() {
              (6 - 1 - 0.5) / 6));
 }
 
+/// Of weights that the last step spoiled, say.
+static void scoresThatAreNoNumbersAreTheLeast() {
+  CHECK(near(metricOf(R"({"call": "accuracy", "k": 1})", {3, 3},
+                      {NAN, 1, 5, /**/ 5, NAN, 1, /**/ 1, 5, NAN}, {2, 0, 1}),
+             1));
+  CHECK(near(metricOf(R"({"call": "iou"})", {2, 2}, {NAN, NAN, /**/ NAN, 1}, {0, 1}), 1));
+  CHECK(near(metricOf(R"({"call": "auc"})", {4, 1}, {NAN, 0.5, 0.4, NAN}, {0, 1, 0, 1}),
+             (1 + 1 + 0.5) / 4));
+  CHECK(near(metricOf(R"({"call": "auc"})", {2, 2}, {NAN, 1, /**/ INFINITY, 1}, {0, 1}), 0.5));
+}
+
 /// Boxes, right and found, and what pycocotools says of them (make_precision.py).
 static void precisionIsCocosAndVocs() {
   std::string path = HALCYON_TEST_FOLDER "/precision.json";
@@ -433,6 +444,8 @@ int main() {
                    {"balanced classes are alike", balancedClassesAreAlike},
                    {"metrics count", metricsCount},
                    {"the area under the curve is a chance", areaUnderTheCurveIsAChance},
+                   {"scores that are no numbers are the least",
+                    scoresThatAreNoNumbersAreTheLeast},
                    {"precision is COCO's and VOC's", precisionIsCocosAndVocs},
                    {"boxes go with their pixels", boxesGoWithTheirPixels},
                    {"flips turn pictures and masks", flipsTurnPicturesAndMasks},
