@@ -27,6 +27,7 @@ PYTHON = sys.executable
 LIT = pathlib.Path(PYTHON).with_name("lit")
 CMAKE = pathlib.Path(PYTHON).with_name("cmake")
 REFERENCE = [PYTHON, ROOT / "test" / "execute" / "run_reference.py"]
+TRAINER = [PYTHON, ROOT / "test" / "train" / "run_trainer.py"]
 ONNX = [PYTHON, ROOT / "test" / "onnx" / "run_onnx.py"]
 WRAPPED = r"(kernels/.*|runtime/runtime|tune/tune)\.test$"  # tests that only run what is a suite of its own
 CONVOLUTIONS = "direct,im2col,winograd2,winograd4,winograd6"
@@ -80,13 +81,24 @@ class Suite:
     minutes: float = 30
 
 
+def under_sanitizer(name, target, filters=("",), runner=None):
+    """Builds a target and runs it, or the runner on it."""
+    program = f"'{BUILD}/bin/{target}'"
+    commands = [f"'{CMAKE}' --build '{BUILD}' --target {target}"]
+    if runner:
+        commands.append(" ".join(f"'{word}'" for word in runner) + f" --program {program}")
+    else:
+        commands += [f"{program} {filter}" for filter in filters]
+    return Suite(name, ["sh", "-ec", "; ".join(commands)], summed if runner else listed, 20)
+
+
 def suites(slow):
     found = [
         Suite("lit", [LIT, "-v", "--timeout", "600", "--filter-out", WRAPPED, BUILD / "test"], lit),
         Suite("runtime", [BUILD / "bin" / "runtime-tests"], listed, 5),
         Suite("train", [BUILD / "bin" / "train-tests"], listed, 5),
         Suite("pixels", [BUILD / "bin" / "pixel-tests"], listed, 5),
-        Suite("trainer", [PYTHON, ROOT / "test" / "train" / "run_trainer.py"], minutes=5),
+        Suite("trainer", TRAINER, minutes=5),
     ]
     tests = sorted((BUILD / "bin").glob("halcyon-*-test"))
     found += [Suite(test.name.removeprefix("halcyon-").removesuffix("-test") + "-kernels", [test])
@@ -160,10 +172,10 @@ def suites(slow):
             Suite("training-examples", [PYTHON, ROOT / "test" / "train" / "run_examples.py"], minutes=60),
             Suite("networks-batch", [*REFERENCE, "--networks", FORCED_NETWORKS, "--batch", "3", "--algorithm",
                                       ALGORITHMS], minutes=240),
-            Suite("runtime-threads", ["sh", "-ec", f"'{CMAKE}' --build '{BUILD}' --target runtime-tests-threads; "
-                                       f"'{BUILD}/bin/runtime-tests-threads' session; "
-                                       f"'{BUILD}/bin/runtime-tests-threads' embed; "
-                                       f"'{BUILD}/bin/runtime-tests-threads' threads-concurrent"], listed, 20),
+            under_sanitizer("runtime-threads", "runtime-tests-threads", ["session", "embed", "threads-concurrent"]),
+            under_sanitizer("runtime-addresses", "runtime-tests-addresses"),
+            under_sanitizer("train-addresses", "train-tests-addresses"),
+            under_sanitizer("trainer-addresses", "trainer-test-program-addresses", runner=TRAINER),
             Suite("fuzz", [PYTHON, ROOT / "test" / "fuzz" / "run_fuzz.py"], minutes=90),
             Suite("sanitize", ["sh", "-ec", f"cd '{ROOT}'; '{CMAKE}' --preset sanitize; '{CMAKE}' --build '{sanitized}'; "
                                f"'{LIT}' -v --timeout 1800 '{sanitized / 'test'}'"], lit, 120),

@@ -1,18 +1,24 @@
 #!/usr/bin/env python3
 """Builds the fuzzers, with address and undefined-behaviour sanitizers, and runs each for a while.
 
-    run_fuzz.py [--seconds N] [--keep FOLDER] [onnx] [dsl] [schedule]
+    run_fuzz.py [--seconds N] [--keep FOLDER] [onnx] [dsl] [schedule] [files]
 
-They start from the cases of the onnx package, the examples, and schedules; and from what
-once went wrong, kept in test/fuzz/NAME. What they find is written to --keep.
+They start from the cases of the onnx package, the examples, schedules, and files of numbers,
+pictures and boxes; and from what once went wrong, kept in test/fuzz/NAME. What they find is written to --keep.
 """
 
 import argparse
+import gzip
+import io
+import json
 import os
 import pathlib
 import subprocess
+import struct
 import sys
 import tempfile
+
+import numpy
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "fuzz"
@@ -45,6 +51,41 @@ step "g 2"
 fc: linear tile(o=3, n=8) sums(4) task(o=8)
 """
 
+
+
+def file_seeds():
+    """Of each kind that test/train/fuzz_files.cpp tells apart."""
+    def npy(array):
+        data = io.BytesIO()
+        numpy.save(data, array)
+        return b"n" + data.getvalue()
+
+    def safetensors(header, data):
+        text = json.dumps(header).encode()
+        return b"s" + struct.pack("<Q", len(text)) + text + data
+
+    tensors = {"__metadata__": {"training": "{}"},
+               **{name: {"dtype": dtype, "shape": shape, "data_offsets": offsets}
+                  for name, dtype, shape, offsets in
+                  [("x", "F32", [2, 1], [0, 8]), ("\u00e9\n", "BF16", [2], [8, 12]), ("empty", "I64", [0, 3], [12, 12]),
+                   ("half", "F16", [], [12, 14]), ("bytes", "I8", [1, 1, 2], [14, 16]), ("b", "BOOL", [2], [16, 18])]}}
+    boxes = {"categories": [{"id": 7, "name": "cat"}, {"id": 2}], "images": [{"id": 1, "file_name": "a.png"}],
+             "annotations": [{"image_id": 1, "category_id": 7, "bbox": [1, 2.5, 3, 4], "iscrowd": 0}]}
+    images = struct.pack(">4B3I", 0, 0, 8, 3, 2, 2, 2) + bytes(range(8))
+    labels = struct.pack(">4BI", 0, 0, 8, 1, 2) + bytes([3, 9])
+    pictures = texts("examples/digits/*.png", "test/tools/Inputs/*.jpg")
+    return [
+        *(npy(numpy.arange(6).reshape(shape).astype(kind))
+          for shape, kind in [((2, 3), "f4"), ((1, 6), "u1"), ((6,), "i8"), ((3, 1, 2), "?"), ((6,), ">f4")]),
+        npy(numpy.zeros((0, 3), "f2")), npy(numpy.float64(1)),
+        safetensors(tensors, bytes(range(18))), safetensors({}, b""),
+        *(b"p" + picture for picture in pictures),
+        b"b" + json.dumps(boxes).encode(), b"b" + gzip.compress(json.dumps(boxes).encode()),
+        b"d" + struct.pack("<H", len(images)) + images + labels,
+        b"c" + bytes([1, 2]) + bytes(3072),
+    ]
+
+
 # Where each begins, and its limits.
 FUZZERS = {
     "onnx": (onnx_seeds, ["-timeout=60", "-rss_limit_mb=2560", f"-max_len={LARGEST}"]),
@@ -52,6 +93,7 @@ FUZZERS = {
             ["-timeout=30", "-rss_limit_mb=2048", "-max_len=4096"]),
     "schedule": (lambda: [SCHEDULE.encode(), STEPS.encode()],
                  ["-timeout=30", "-rss_limit_mb=2048", "-max_len=2048"]),
+    "files": (file_seeds, ["-timeout=30", "-rss_limit_mb=2048", "-max_len=8192"]),
 }
 
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """The trainer, on a training program made by hand: what it learns, keeps, resumes and says.
 
-    run_trainer.py [NAME]
+    run_trainer.py [--program FILE] [NAME]
 """
 
+import argparse
 import json
 import os
 import pathlib
@@ -202,7 +203,7 @@ def refuses(f):
             (["--resume"], "can't read run/state.safetensors: No such file or directory"),
     ):
         said = f.train("run", *options, status=1)
-        assert said.startswith("trainer-test-program: error: ") and wanted in said and said.count("\n") == 1, said
+        assert said.startswith(PROGRAM.name + ": error: ") and wanted in said and said.count("\n") == 1, said
     f.train("run", "--steps", 3)
     said = f.train("run", "--resume", "--seed", 2, status=1)
     assert "that run had seed 1, this one has 2" in said, said
@@ -244,9 +245,15 @@ TESTS = [learns, finds_a_rate, finds_a_batch, same_run, goes_on, survives_a_kill
 
 
 def main():
+    global PROGRAM
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", type=pathlib.Path, default=PROGRAM, help="the same one, built in another way")
+    parser.add_argument("name", nargs="?", help="this test alone")
+    args = parser.parse_args()
+    PROGRAM = args.program
     passed = failed = 0
     for test in TESTS:
-        if len(sys.argv) > 1 and sys.argv[1] != test.__name__:
+        if args.name and args.name != test.__name__:
             continue
         with tempfile.TemporaryDirectory() as folder:
             try:
