@@ -21,6 +21,21 @@ cnn.model @fewer {
 
 // -----
 
+// A value that is stored in bf16 may meet one that is computed beside it.
+// CHECK-LABEL: cnn.model @stored
+cnn.model @stored {
+  %b = cnn.input "b" : tensor<?x9x4xbf16>
+  %s = cnn.input "s" : tensor<?x9xf32>
+  %t = cnn.weight "t" : tensor<1xf32>
+  // CHECK: cnn.suppress {{.*}} : (tensor<?x9x4xbf16>, tensor<?x9xf32>, tensor<1xf32>) -> tensor<?x9xf32>
+  %1 = cnn.suppress %b, %s, %t : (tensor<?x9x4xbf16>, tensor<?x9xf32>, tensor<1xf32>) -> tensor<?x9xf32>
+  %k = cnn.input "k" : tensor<?x1xbf16>
+  // CHECK: cnn.largest {{.*}} : (tensor<?x9xf32>, tensor<?x1xbf16>) -> tensor<?x9xf32>
+  %2 = cnn.largest %s, %k : (tensor<?x9xf32>, tensor<?x1xbf16>) -> tensor<?x9xf32>
+}
+
+// -----
+
 // CHECK-LABEL: cnn.model @rows
 cnn.model @rows {
   %x = cnn.input "x" : tensor<?x9xf64>
@@ -34,6 +49,6 @@ cnn.model @rows {
 cnn.model @counts {
   %x = cnn.input "x" : tensor<?x9xf32>
   %k = cnn.input "k" : tensor<?x9xf32>
-  // expected-error @below {{has rows G x n and counts G x 1, both f32 or both f64}}
+  // expected-error @below {{has rows G x n and counts G x 1}}
   %1 = cnn.largest %x, %k : (tensor<?x9xf32>, tensor<?x9xf32>) -> tensor<?x9xf32>
 }
