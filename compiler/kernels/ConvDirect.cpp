@@ -361,23 +361,26 @@ void DirectConv::build(KernelBuilder &b) const {
         .fuse(yt, cbt, t)
         .fuse(t, n, t);
   out.parallel(t);
-  if (staged && inputsHot)
+  const bool innerBlocks = staged && inputsHot;
+  if (innerBlocks)
     stage.compute_at(out, xo).hoist_storage(out, t).vectorize(c);
   else if (staged)
     stage.compute_at(out, t).vectorize(c);
-  acc.compute_at(out, staged && inputsHot ? cbo : xo)
+  acc.compute_at(out, innerBlocks ? cbo : xo)
       .vectorize(c)
       .unroll(cb)
       .unroll(x)
       .unroll(y);
-  if (param(b, defaults, "prefetch")) {
-    const bool innerBlocks = staged && inputsHot;
+  const bool prefetch = param(b, defaults, "prefetch");
+  const CellsAhead columns{tileX, s.sw, s.kw, s.dw, tileX};
+  const CellsAhead lines{tileY, s.sh, s.kh, s.dh};
+  if (prefetch) {
     StreamLoop tiles{out, innerBlocks ? cbo : xo,
                      innerBlocks ? ceilDiv(blocks, tileCo) : ceilDiv(s.ow, tileX)};
     fetchAdded(b, tiles, sourceOf(conv.getX()), {tileX}, {tileY}, tileCo);
     if (innerBlocks)
-      fetchCells(b, {stage, cb, ceilDiv(s.c, v)}, sourceOf(conv.getX()),
-                 {tileX, s.sw, s.kw, s.dw, tileX}, {tileY, s.sh, s.kh, s.dh});
+      fetchCells(b, {stage, cb, ceilDiv(s.c, v)}, sourceOf(conv.getX()), columns,
+                 lines);
   }
   for (auto [index, k] : llvm::enumerate(sums)) {
     auto update = acc.update((int)index);
@@ -396,7 +399,7 @@ void DirectConv::build(KernelBuilder &b) const {
     int factor = unrollOf(b, "unroll_ci", steps, tileCo * tileX * tileY);
     if (factor > 1)
       update.unroll(k[pairs], factor);
-    if (index == 0 && whole && !inputsHot && param(b, defaults, "prefetch"))
+    if (index == 0 && whole && !inputsHot && prefetch)
       b.streamAhead({acc,
                      {{out, yo, rowsPerTask},
                       {out, xo, ceilDiv(s.ow, tileX)},
@@ -407,9 +410,8 @@ void DirectConv::build(KernelBuilder &b) const {
                      int(cnn::elementBytes(conv.getWeight().getType())) *
                          tileCo * whole * v * v * s.kh * s.kw,
                      staged || coPerTask > 1 ? 1 : b.target.cores});
-    if (index == 0 && whole && !staged && param(b, defaults, "prefetch"))
-      fetchCells(b, {acc, k[pairs + 3], whole}, conv.getX(),
-                 {tileX, s.sw, s.kw, s.dw, tileX}, {tileY, s.sh, s.kh, s.dh});
+    if (index == 0 && whole && !staged && prefetch)
+      fetchCells(b, {acc, k[pairs + 3], whole}, conv.getX(), columns, lines);
     // One or two channels leave too little in the innermost loop.
     if (steps <= 2 && s.kw > 1 && s.kw <= 7)
       update.unroll(k[pairs + 1]);

@@ -527,7 +527,7 @@ void WinogradConv::build(KernelBuilder &b) const {
       .unroll(k[pairs], unrollOf(b, "unroll_ci", steps,
                                  tileCo * tileX * tileY * tileN));
   const int inBlocks = ceilDiv(s.c, v);
-  if (param(b, defaults, "prefetch"))
+  if (param(b, defaults, "prefetch")) {
     b.streamAhead({acc,
                    {{product, batch, ceilDiv(images, tileN)},
                     {product, ty, ceilDiv(rows, tileY)},
@@ -537,7 +537,6 @@ void WinogradConv::build(KernelBuilder &b) const {
                    int(cnn::elementBytes(conv.getWeight().getType())) * tileCo *
                        inBlocks * v * v,
                    1});
-  if (param(b, defaults, "prefetch")) {
     const int apart = kTilesAhead * mx;
     fetchCells(b, {inT, tx, width}, conv.getX(), {mx, 1, s.kw, 1, apart}, {my, 1, s.kh});
     fetchAdded(b, {out, xo, width}, conv.getX(), {mx, 1, 1, 1, apart}, {my});

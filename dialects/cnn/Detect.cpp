@@ -22,17 +22,24 @@ double SuppressOp::getFlops() {
   return 8.0 * count * count;
 }
 
+/// Whether the two are computed in one type, however they are stored.
+static bool areAlike(RankedTensorType a, RankedTensorType b) {
+  return differInStorageOnly(Type(a.clone(b.getShape())), Type(b));
+}
+
 static bool fits(RankedTensorType boxes, RankedTensorType candidates,
                  RankedTensorType threshold) {
   return boxes.getRank() == 3 && boxes.getDimSize(2) == 4 &&
          candidates.getShape() == boxes.getShape().drop_back() &&
-         threshold.getShape() == ArrayRef<int64_t>{1};
+         threshold.getShape() == ArrayRef<int64_t>{1} &&
+         areAlike(boxes, candidates) && areAlike(boxes, threshold);
 }
 
 LogicalResult SuppressOp::verify() {
   if (!fits(tensorOf(getBoxes()), tensorOf(getCandidates()),
             tensorOf(getThreshold())))
-    return emitOpError("has boxes G x n x 4, candidates G x n, one threshold");
+    return emitOpError("has boxes G x n x 4, candidates G x n, one threshold, "
+                       "all of one element type but for storage");
   return success();
 }
 
@@ -78,12 +85,14 @@ double LargestOp::getFlops() {
 
 static bool fits(RankedTensorType x, RankedTensorType count) {
   return x.getRank() == 2 && count.getRank() == 2 &&
-         count.getDimSize(0) == x.getDimSize(0) && count.getDimSize(1) == 1;
+         count.getDimSize(0) == x.getDimSize(0) && count.getDimSize(1) == 1 &&
+         areAlike(x, count);
 }
 
 LogicalResult LargestOp::verify() {
   if (!fits(tensorOf(getX()), tensorOf(getCount())))
-    return emitOpError("has rows G x n and counts G x 1");
+    return emitOpError("has rows G x n and counts G x 1, both of one "
+                       "element type but for storage");
   return success();
 }
 

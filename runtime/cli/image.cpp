@@ -100,8 +100,10 @@ static bool decodeJpeg(const uint8_t *Data, size_t Size, uint32_t Channels,
   Info.out_color_space = Channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
   // First: of a progressive picture libjpeg keeps all, however large it says it is.
   bool Good = makeRoom(Out, Info.image_width, Info.image_height, Channels, Why);
-  if (Good)
+  if (Good) {
     jpeg_start_decompress(&Info);
+    Good = Info.output_components == int(Channels);
+  }
   while (Good && Info.output_scanline < Info.output_height) {
     JSAMPROW Row =
         Out.Pixels.Data + size_t(Info.output_scanline) * Out.Width * Channels;

@@ -49,6 +49,15 @@ cnn.model @rows {
 cnn.model @counts {
   %x = cnn.input "x" : tensor<?x9xf32>
   %k = cnn.input "k" : tensor<?x9xf32>
-  // expected-error @below {{has rows G x n and counts G x 1}}
+  // expected-error @below {{has rows G x n and counts G x 1, both of one element type but for storage}}
   %1 = cnn.largest %x, %k : (tensor<?x9xf32>, tensor<?x9xf32>) -> tensor<?x9xf32>
+}
+
+// -----
+
+cnn.model @kinds {
+  %x = cnn.input "x" : tensor<?x9xf32>
+  %k = cnn.input "k" : tensor<?x1xf64>
+  // expected-error @below {{has rows G x n and counts G x 1, both of one element type but for storage}}
+  %1 = cnn.largest %x, %k : (tensor<?x9xf32>, tensor<?x1xf64>) -> tensor<?x9xf32>
 }
