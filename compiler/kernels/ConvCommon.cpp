@@ -285,13 +285,13 @@ double tileEfficiency(const Target &target, const Tile &tile, int width,
                       int height, int blocks) {
   double pixels = tile.x * tile.y, accumulators = tile.co * pixels;
   // A step of the reduction loads `co` vectors of weights and `pixels`
-  // broadcasts, two a cycle as there are two multiply-adds a cycle; its
-  // weights come from L2 at about 32 bytes a cycle; a multiply-add takes four
-  // or five cycles. Measured on Zen 5 with 14x14x256: 2x14 99 %, 1x14 92 %,
-  // 4x5 99 %, 2x4 86 %, 2x3 70 %, 8x2 47 %.
-  double loads = std::min(1.0, accumulators / (tile.co + pixels));
-  double stream = std::min(1.0, pixels / 4);
-  double latency = std::min(1.0, accumulators / 10);
+  // broadcasts, two a cycle; its weights come from L2 at about 32 bytes a
+  // cycle; a multiply-add takes four or five cycles. Measured on Zen 5, which
+  // starts two of them a cycle, with 14x14x256: 2x14 99 %, 1x14 92 %, 4x5 99 %,
+  // 2x4 86 %, 2x3 70 %, 8x2 47 %.
+  double loads = std::min(1.0, 2 / target.fmas * accumulators / (tile.co + pixels));
+  double stream = std::min(1.0, pixels / (2 * target.fmas));
+  double latency = std::min(1.0, accumulators / (5 * target.fmas));
   auto useful = [](int size, int step) {
     return double(size) / (ceilDiv(size, step) * step);
   };

@@ -39,6 +39,9 @@ struct Target {
   int cores = 2;
   int64_t l1 = 32 << 10, l2 = 1 << 20, l3 = 16 << 20; ///< l1, l2 per core
   double flops = 200e9;     ///< f32, one core, a multiply-add as two
+  double fmas = 2;          ///< vectors of multiply-adds that start in a cycle
+  double adds = 0;          ///< vectors of additions that start beside them, in
+                            ///< units of their own, as measured
   double bf16Flops = 0;     ///< sums in f32 of products of pairs of bf16; 0
                             ///< where no instruction computes them faster
   double l2Bandwidth = 80e9; ///< one core

@@ -97,21 +97,29 @@ def Cnn_PackedAttr : Cnn_Attr<"Packed", "packed"> {
     lacks is zero. With `winograd = m`, the filters are stored transformed for
     output tiles of m x m: h and w are m - 1 larger, but where they are 1.
 
+    `fip` is for the fast inner product (see FastChannels), of tags that end with a
+    block of `i` and one of `o`: each vector of output channels has its inputs in
+    one run, scaled by a power of two per output so that the largest lies in [1, 2),
+    and behind them two rows more: minus the sum of the products of its pairs, and
+    what undoes the scale.
+
     ```mlir
     tensor<64x64x3x3xf32, #cnn.packed<"hwOIi16o", winograd = 4>>
+    tensor<64x64x1x1xf32, #cnn.packed<"OIhw16i16o", fip>>
     ```
   }];
   let parameters = (ins StringRefParameter<"dimensions in memory">:$tag,
-                        "int64_t":$winograd);
+                        "int64_t":$winograd, "bool":$fip);
   let hasCustomAssemblyFormat = 1;
   let extraClassDeclaration = [{
     /// The sizes in memory, outermost first; empty where the tag does not fit.
     ::llvm::SmallVector<int64_t> physicalShape(
         ::llvm::ArrayRef<int64_t> logical) const;
-    /// The dimensions in memory, outermost first.
+    /// The dimensions in memory, outermost first, but for what `fip` does to them.
     ::llvm::SmallVector<::halcyon::cnn::PackedDim> physicalDims(
         ::llvm::ArrayRef<int64_t> logical) const;
-    static PackedAttr get(::mlir::MLIRContext *context, ::llvm::StringRef tag);
+    static PackedAttr get(::mlir::MLIRContext *context, ::llvm::StringRef tag,
+                          int64_t winograd = 0);
   }];
 }
 

@@ -159,9 +159,20 @@ static FailureOr<SmallVector<PackedDim>> parseTag(StringRef tag,
 }
 
 SmallVector<int64_t> PackedAttr::physicalShape(ArrayRef<int64_t> logical) const {
+  SmallVector<PackedDim> dims = physicalDims(logical);
   SmallVector<int64_t> shape;
-  for (const PackedDim &dim : physicalDims(logical))
+  for (const PackedDim &dim : dims)
     shape.push_back(dim.count);
+  if (getFip() && !shape.empty()) {
+    // What follows the vectors' number and precedes their lanes is one run.
+    auto vectors = llvm::find_if(dims, [](const PackedDim &d) { return d.dim == 0; });
+    size_t first = vectors - dims.begin() + 1;
+    int64_t run = 1;
+    for (int64_t count : ArrayRef(shape).drop_front(first).drop_back())
+      run *= count;
+    shape.erase(shape.begin() + first, shape.end() - 1);
+    shape.insert(shape.end() - 1, run + 2);
+  }
   return shape;
 }
 
@@ -173,29 +184,35 @@ SmallVector<PackedDim> PackedAttr::physicalDims(ArrayRef<int64_t> logical) const
   return succeeded(dims) ? *dims : SmallVector<PackedDim>();
 }
 
-PackedAttr PackedAttr::get(MLIRContext *context, StringRef tag) {
-  return get(context, tag, 0);
+PackedAttr PackedAttr::get(MLIRContext *context, StringRef tag, int64_t winograd) {
+  return get(context, tag, winograd, false);
 }
 
 void PackedAttr::print(AsmPrinter &printer) const {
   printer << "<\"" << getTag() << "\"";
   if (getWinograd())
     printer << ", winograd = " << getWinograd();
+  if (getFip())
+    printer << ", fip";
   printer << ">";
 }
 
 Attribute PackedAttr::parse(AsmParser &parser, Type) {
   std::string tag;
   int64_t winograd = 0;
+  bool fip = false;
   if (parser.parseLess() || parser.parseString(&tag))
     return {};
-  if (succeeded(parser.parseOptionalComma()) &&
-      (parser.parseKeyword("winograd") || parser.parseEqual() ||
-       parser.parseInteger(winograd)))
-    return {};
+  while (succeeded(parser.parseOptionalComma())) {
+    if (succeeded(parser.parseOptionalKeyword("fip")))
+      fip = true;
+    else if (parser.parseKeyword("winograd") || parser.parseEqual() ||
+             parser.parseInteger(winograd))
+      return {};
+  }
   if (parser.parseGreater())
     return {};
-  return PackedAttr::get(parser.getContext(), tag, winograd);
+  return PackedAttr::get(parser.getContext(), tag, winograd, fip);
 }
 
 SmallVector<int64_t> adjointShape(ArrayRef<int64_t> shape, int64_t groups) {
@@ -225,6 +242,12 @@ LogicalResult PackOp::verify() {
            << WinogradAxis::kMost << " products along an axis";
   if (packed.physicalShape(type.getShape()).empty())
     return emitOpError("tag '") << packed.getTag() << "' does not fit the shape";
+  auto dims = packed.physicalDims(type.getShape());
+  if (packed.getFip() &&
+      (dims.size() < 3 || dims.back().dim != 0 || dims[dims.size() - 2].dim != 1 ||
+       !type.getElementType().isF32()))
+    return emitOpError("the fast inner product takes a tag that ends with a block of "
+                       "'i' and one of 'o', in f32");
   return success();
 }
 
@@ -242,6 +265,47 @@ static std::vector<float> turnOver(ArrayRef<float> weight, ArrayRef<int64_t> sha
       std::reverse_copy(from, from + taps, result.data() + turned * taps);
     }
   return result;
+}
+
+/// What is packed for the fast inner product, from the vectors of a weight as its tag
+/// alone orders them. `channels` are those of a group, in blocks of `block`.
+static void packFast(ArrayRef<float> plain, ArrayRef<PackedDim> dims, int64_t channels,
+                     MutableArrayRef<float> out) {
+  const int64_t lanes = dims.back().count, block = dims[dims.size() - 2].count;
+  // A run: blocks of channels outside of taps, if it has any.
+  int64_t blocks = 1, taps = 1;
+  for (const PackedDim &dim : dims.drop_back(2)) {
+    if (dim.dim == 0)
+      blocks = taps = 1;
+    else
+      (dim.dim == 1 ? blocks : taps) *= dim.count;
+  }
+  const int64_t run = blocks * taps * block;
+  std::vector<double> sums(lanes);
+  for (int64_t v = 0, count = plain.size() / (run * lanes); v < count; ++v) {
+    const float *from = plain.data() + v * run * lanes;
+    float *to = out.data() + v * (run + 2) * lanes;
+    for (int64_t o = 0; o < lanes; ++o) {
+      float largest = 0;
+      for (int64_t k = 0; k < run; ++k)
+        largest = std::max(largest, std::abs(from[k * lanes + o]));
+      int exponent = largest > 0 && std::isfinite(largest)
+                         ? std::clamp(std::ilogb(largest), -100, 100)
+                         : 0;
+      auto at = [&](int64_t k) -> float & { return to[k * lanes + o]; };
+      for (int64_t k = 0; k < run; ++k)
+        at(k) = std::ldexp(from[k * lanes + o], -exponent);
+      double sum = 0;
+      for (int64_t k = 0; k < run; k += block) {
+        int64_t used = std::min(block, channels - k / (taps * block) * block);
+        FastChannels fast((int)used);
+        for (int j = 0; j < fast.pairs; ++j)
+          sum += double(at(k + j)) * at(k + j + fast.pairs);
+      }
+      at(run) = (float)-sum;
+      at(run + 1) = std::ldexp(1.0f, exponent);
+    }
+  }
 }
 
 LogicalResult PackOp::evaluate(ArrayRef<ArrayRef<float>> in,
@@ -265,11 +329,20 @@ LogicalResult PackOp::evaluate(ArrayRef<ArrayRef<float>> in,
   SmallVector<int64_t> sourceStride(shape.size(), 1);
   for (int i = (int)shape.size() - 2; i >= 0; --i)
     sourceStride[i] = sourceStride[i + 1] * shape[i + 1];
+  MutableArrayRef<float> result = out[0];
+  std::vector<float> plain;
+  if (packed.getFip()) {
+    size_t count = 1;
+    for (const PackedDim &dim : *dims)
+      count *= dim.count;
+    plain.resize(count);
+    result = plain;
+  }
   size_t rank = dims->size();
   SmallVector<int64_t> index(rank, 0), at(shape.size(), 0);
   const PackedDim &inner = dims->back();
   // An odometer over all but the innermost dimension.
-  for (size_t o = 0; o < out[0].size(); o += inner.count) {
+  for (size_t o = 0; o < result.size(); o += inner.count) {
     int64_t base = 0;
     bool inside = true;
     for (size_t d = 0; d < shape.size(); ++d) {
@@ -278,7 +351,7 @@ LogicalResult PackOp::evaluate(ArrayRef<ArrayRef<float>> in,
     }
     for (int64_t i = 0; i < inner.count; ++i) {
       bool there = inside && at[inner.dim] + i * inner.step < shape[inner.dim];
-      out[0][o + i] =
+      result[o + i] =
           there ? source[base + i * inner.step * sourceStride[inner.dim]] : 0.0f;
     }
     for (int d = (int)rank - 2; d >= 0; --d) {
@@ -289,6 +362,8 @@ LogicalResult PackOp::evaluate(ArrayRef<ArrayRef<float>> in,
       index[d] = 0;
     }
   }
+  if (packed.getFip())
+    packFast(plain, *dims, shape[1], out[0]);
   return success();
 }
 

@@ -1,0 +1,278 @@
+//===- ConvFip.cpp - Convolution by the fast inner product ----------------===//
+//
+// The windows of a tile of pixels are packed, each in one run in the order of the
+// packed weights and scaled by a power of two of its own; all output channels follow,
+// by FastProduct.h. For any window, stride and dilation, and for maps before a 1x1
+// convolution, which are computed as they are packed.
+//
+//===----------------------------------------------------------------------===//
+
+#include "compiler/kernels/FastProduct.h"
+
+using namespace mlir;
+using Halide::Expr;
+using Halide::Func;
+using Halide::RDom;
+using Halide::TailStrategy;
+using Halide::Var;
+
+namespace halcyon {
+namespace {
+
+class FipConv : public Kernel {
+public:
+  StringRef name() const override { return "im2col_fip"; }
+
+  bool handles(const Group &group, const Target &target,
+               std::string &why) const override {
+    auto conv = group.anchorAs<cnn::ConvOp>();
+    if (!conv)
+      return false;
+    ConvShape s = ConvShape::of(conv);
+    const bool padded = llvm::any_of(s.halo(), [](int64_t h) { return h != 0; });
+    if (!isPlainGroup<cnn::ConvOp>(group, s.kh == 1 && s.kw == 1 && !padded, why))
+      return false;
+    if (s.groups > 1)
+      why = "channels are in groups";
+    else if (s.c < target.lanes)
+      why = "fewer channels than a vector has lanes";
+    else
+      return takesFastProduct(group, why) && hasZeroPadding(conv, why);
+    return false;
+  }
+
+  SmallVector<LayoutChoice> layouts(const Group &group,
+                                    const Target &target) const override {
+    auto conv = group.anchorAs<cnn::ConvOp>();
+    return {blockedChoice(group, target, sourceOf(conv.getX()),
+                          ConvShape::of(conv).halo())};
+  }
+
+  cnn::PackedAttr packing(const Group &group, unsigned input,
+                          const LayoutChoice &choice,
+                          const Target &target) const override {
+    auto conv = group.anchorAs<cnn::ConvOp>();
+    if ((int)input != argumentNumber(conv.getWeight()))
+      return Kernel::packing(group, input, choice, target);
+    return cnn::PackedAttr::get(conv.getContext(), "OIhw" + blockTag(group, target), 0,
+                                /*fip=*/true);
+  }
+
+  cnn::ScheduleAttr schedule(const Group &group,
+                             const Target &target) const override {
+    auto conv = group.anchorAs<cnn::ConvOp>();
+    ConvShape s = ConvShape::of(conv);
+    Tile tile = tileOf(s, target);
+    Cut cut = cutOf(s, tile, target);
+    return makeSchedule(conv.getContext(), name(),
+                        {{"tile_x", tile.x},
+                         {"tile_y", tile.y},
+                         {"rows_per_task", cut.rows},
+                         {"tiles_per_task", cut.blocks},
+                         {"prefetch", 1}});
+  }
+
+  SmallVector<ScheduleParameter>
+  parameters(const Group &group, const Target &target) const override {
+    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
+    int blocks = ceilDiv(s.o, target.lanes);
+    return {{"tile_x", 1, s.ow, {}},
+            {"tile_y", 1, s.oh, {}},
+            {"rows_per_task", 1, s.oh, taskSizes(s.oh)},
+            {"tiles_per_task", 1, blocks, taskSizes(blocks)},
+            {"prefetch", 0, 1, {0, 1}, /*flag=*/true}};
+  }
+
+  bool holds(const Group &, const Target &target, cnn::ScheduleAttr schedule,
+             std::string &why) const override {
+    return tileFits(target, 1, int(schedule.param("tile_x") * schedule.param("tile_y")),
+                    why);
+  }
+
+  SmallVector<cnn::ScheduleAttr> space(const Group &group,
+                                       const Target &target) const override {
+    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
+    SmallVector<Assignment> tiles;
+    for (const Tile &tile :
+         tilesToTry(fastProductTarget(target), s.ow, s.oh, /*blocks=*/1))
+      for (int64_t rows : taskSizes(ceilDiv(s.oh, tile.y)))
+        tiles.push_back(
+            {{"tile_x", tile.x}, {"tile_y", tile.y}, {"rows_per_task", rows}});
+    return spaceFrom(group, target, tiles);
+  }
+
+  double error(const Group &group, const Target &) const override {
+    return fastProductError(groupTerms(group));
+  }
+
+  double cost(const Group &group, const Target &target) const override {
+    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
+    Tile tile = tileOf(s, target);
+    Cut cut = cutOf(s, tile, target);
+    const double vectors = ceilDiv(s.o, target.lanes) * double(target.lanes) / s.o;
+    const double parts = ceilDiv(ceilDiv(s.o, target.lanes), cut.blocks);
+    const double hertz = target.flops / (2 * target.lanes * target.fmas);
+    return convSeconds(group, target, s.flops() * vectors * fastProductTime(target),
+                       0.93 * tile.efficiency) +
+           parts * packingCycles(s, target) / (hertz * target.cores);
+  }
+
+  void build(KernelBuilder &b) const override;
+
+private:
+  static Tile tileOf(const ConvShape &s, const Target &target) {
+    return chooseTile(fastProductTarget(target), s.ow, s.oh, /*blocks=*/1);
+  }
+
+  /// Cycles of packing all windows once: a vector is read twice, scaled, written and
+  /// multiplied, and a pixel's numbers are gathered from their lanes.
+  static double packingCycles(const ConvShape &s, const Target &target) {
+    double vectors = ceilDiv(s.c, target.lanes) * double(s.kh) * s.kw;
+    return double(s.oh) * s.ow * (2.5 * vectors + 15);
+  }
+
+  /// Rows of tiles and vectors of output channels of a task.
+  struct Cut {
+    int rows, blocks;
+  };
+  static Cut cutOf(const ConvShape &s, const Tile &tile, const Target &target) {
+    const int rows = ceilDiv(s.oh, tile.y), blocks = ceilDiv(s.o, target.lanes);
+    const double seconds = s.flops() * fastProductTime(target) / target.flops;
+    const double hertz = target.flops / (2 * target.lanes * target.fmas);
+    Cut best{rows, blocks};
+    double least = 1e30;
+    // Channels are cut where rows don't make tasks of one size: each packs again.
+    for (int parts = 1; parts <= std::min(blocks, 2 * target.cores); ++parts) {
+      int each = ceilDiv(blocks, parts), count = ceilDiv(blocks, each);
+      int units = unitsPerTask(target, rows, count, seconds);
+      int tasks = ceilDiv(rows, units) * count;
+      double busiest = double(ceilDiv(tasks, target.cores)) * units * each /
+                       (double(rows) * blocks);
+      double time = seconds * busiest +
+                    count * packingCycles(s, target) / hertz / target.cores;
+      if (time < 0.999 * least) {
+        least = time;
+        best = {units, each};
+      }
+    }
+    return best;
+  }
+};
+
+void FipConv::build(KernelBuilder &b) const {
+  auto conv = b.group.anchorAs<cnn::ConvOp>();
+  ConvShape s = ConvShape::of(conv);
+  const int v = b.target.lanes, taps = s.kh * s.kw;
+  cnn::ScheduleAttr defaults = schedule(b.group, b.target);
+  const int blocks = ceilDiv(s.o, v), inBlocks = ceilDiv(s.c, v);
+  const int tileX = std::min(param(b, defaults, "tile_x"), s.ow);
+  const int tileY = std::min(param(b, defaults, "tile_y"), s.oh);
+  const int rowsPerTask =
+      tilesPerTask(s.oh, tileY, param(b, defaults, "rows_per_task"));
+  const int coPerTask = std::min(param(b, defaults, "tiles_per_task"), blocks);
+  const int run = inBlocks * taps; // vectors of a window
+  Var c = b.c, x = b.x, y = b.y, cb = b.cb, n = b.n;
+  Var lane("lane"), q("q");
+  Type type = conv.getResult().getType();
+
+  // The algorithm.
+  const bool computed = b.group.hasPrologue();
+  Func cells("cells"), largest("largest"), peak("peak"), scale("scale"),
+      unscale("unscale"), packed("packed"), total("total"), acc("acc");
+  if (computed)
+    cells(lane, q, x, y, n) =
+        b.at(conv.getX(), {n, q, lane, y * s.sh - s.top, x * s.sw - s.left});
+  auto window = [&](Expr lane, Expr q) -> Expr {
+    if (computed)
+      return cells(lane, q, x, y, n);
+    Expr tap = q % taps;
+    return b.read(conv.getX(), {lane, x * s.sw + tap % s.kw * s.dw - s.left,
+                                y * s.sh + tap / s.kw * s.dh - s.top, q / taps, n});
+  };
+  RDom all(0, run, "all"), lanes(0, v, "lanes");
+  largest(lane, x, y, n) = 0.0f;
+  largest(lane, x, y, n) =
+      Halide::max(largest(lane, x, y, n), Halide::abs(window(lane, all)));
+  peak(x, y, n) = 0.0f;
+  peak(x, y, n) = Halide::max(peak(x, y, n), largest(lanes, x, y, n));
+  FastScale fast(peak(x, y, n));
+  scale(x, y, n) = fast.scale;
+  unscale(x, y, n) = fast.unscale;
+  packed(lane, q, x, y, n) = window(lane, q) * scale(x, y, n);
+  auto input = [&](Expr lane, Expr q) { return packed(lane, q, x, y, n); };
+  auto weight = [&](Expr row) { return b.read(conv.getWeight(), {c, row, cb}); };
+  SmallVector<FastPairs> pairs;
+  SmallVector<FastRun, 2> runs = fastRuns(s.c, taps, b.target);
+  Expr sum = 0.0f;
+  for (const FastRun &each : runs) {
+    pairs.push_back(pairsOf(each, {x, y, n}, input));
+    sum = sum + totalOf(pairs.back(), {x, y, n});
+  }
+  total(x, y, n) = sum;
+  acc(c, x, y, cb, n) = weight(run * v) - total(x, y, n);
+  SmallVector<RDom> sums;
+  for (const FastRun &each : runs)
+    llvm::append_range(sums, addFastProducts(
+        acc, {c, x, y, cb, n}, each, input,
+        [&](Expr lane, Expr q) { return weight(q * v + lane); }));
+  Value filters = conv.getWeight(), bias = conv.getBias();
+  b.bind(conv.getResult(), [=, &b](const Point &p) {
+    Expr value = acc(p.c, p.x, p.y, p.cb, p.n) *
+                 (b.read(filters, {p.c, run * v + 1, p.cb}) * unscale(p.x, p.y, p.n));
+    return bias ? value + b.load(bias, p, type) : value;
+  });
+  Func out = b.output(0, /*wholeVectors=*/true);
+
+  // The schedule. Tails shift inwards: they repeat work, and all tiles are whole.
+  Var xi("xi"), xo("xo"), yi("yi"), yo("yo"), yt("yt"), cbt("cbt"), t("t");
+  out.split(x, xo, xi, tileX, TailStrategy::ShiftInwards)
+      .split(y, yo, yi, tileY, TailStrategy::ShiftInwards)
+      .split(yo, yt, yo, rowsPerTask, TailStrategy::GuardWithIf)
+      .split(cb, cbt, cb, coPerTask, TailStrategy::GuardWithIf)
+      .reorder(c, xi, yi, cb, xo, yo, yt, cbt, n)
+      .vectorize(c)
+      .unroll(xi)
+      .unroll(yi)
+      .fuse(yt, cbt, t)
+      .fuse(t, n, t)
+      .parallel(t);
+  if (computed)
+    cells.compute_at(out, xo).vectorize(lane);
+  largest.compute_at(out, xo).vectorize(lane).unroll(x).unroll(y);
+  largest.update().reorder(lane, x, y, all).vectorize(lane).unroll(x).unroll(y);
+  peak.compute_at(out, xo);
+  peak.update().atomic().vectorize(lanes);
+  scale.compute_at(out, xo);
+  unscale.compute_at(out, xo);
+  // Pixels an odd number of cache lines apart keep out of each other's sets.
+  packed.compute_at(out, xo)
+      .bound_extent(lane, v)
+      .align_storage(q, run | 1)
+      .reorder(lane, q, x, y)
+      .vectorize(lane);
+  for (const FastPairs &each : pairs) {
+    Func f = each.sums;
+    f.compute_at(out, xo).bound_extent(f.args()[0], each.lanes).vectorize(f.args()[0]);
+    f.update().reorder(f.args()[0], each.blocks.x, x, y).vectorize(f.args()[0]);
+  }
+  total.compute_at(out, xo);
+  acc.compute_at(out, cb).vectorize(c).unroll(x).unroll(y);
+  for (auto [index, k] : llvm::enumerate(sums))
+    acc.update((int)index)
+        .reorder(c, x, y, k[0], k[1])
+        .vectorize(c)
+        .unroll(x)
+        .unroll(y);
+  if (param(b, defaults, "prefetch") && taps == 1) {
+    const CellsAhead columns{tileX, s.sw, 1, 1, tileX}, lines{tileY, s.sh};
+    Func first = computed ? cells : largest;
+    StreamLoop loop = computed ? StreamLoop{cells, q, run} : StreamLoop{largest, all.x, run};
+    fetchCells(b, loop, sourceOf(conv.getX()), columns, lines);
+    fetchAdded(b, {out, cb, coPerTask}, sourceOf(conv.getX()), {tileX}, {tileY});
+  }
+}
+
+RegisterKernel<FipConv> fip;
+
+} // namespace
+} // namespace halcyon

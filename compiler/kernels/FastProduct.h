@@ -1,0 +1,74 @@
+//===- FastProduct.h - Winograd's fast inner product ----------------------===//
+//
+// S. Winograd, A New Algorithm for Inner Product, IEEE Transactions on Computers
+// C-17, 1968: two products of a sum become one,
+//
+//   x0 w0 + x1 w1 = (x0 + w1) (x1 + w0) - x0 x1 - w0 w1
+//
+// and what is subtracted is one number for a pixel and one for an output channel.
+// Where units for additions work beside those for multiply-adds, three channels take
+// the time of two: a pair, and one by itself (cnn::FastChannels).
+//
+// Sums of inputs and weights keep the bits of both where these are of one size. Powers
+// of two make them so: of an output's weights when the program is made, of a pixel's
+// inputs as they are packed. So the error is that of a sum of products of the largest
+// input and the largest weight, whatever their sizes.
+//
+//===----------------------------------------------------------------------===//
+
+#ifndef HALCYON_COMPILER_KERNELS_FASTPRODUCT_H
+#define HALCYON_COMPILER_KERNELS_FASTPRODUCT_H
+
+#include "compiler/kernels/ConvCommon.h"
+
+namespace halcyon {
+
+/// Whether a convolution's products can be made so.
+bool takesFastProduct(const Group &group, std::string &why);
+
+/// The time of the products over that of multiply-adds alone: 11/16 for vectors of 16
+/// channels where additions are free.
+double fastProductTime(const Target &target);
+/// The target with the registers that are left to accumulators.
+Target fastProductTarget(const Target &target);
+/// Their error, as Kernel::error.
+double fastProductError(double terms);
+
+/// Channels of a run that are taken alike: `count` blocks from `first` on, `used`
+/// channels of each. A block is of one tap.
+struct FastRun {
+  int first, count, used;
+};
+/// The runs of so many channels and taps: whole blocks, then what the last one has.
+llvm::SmallVector<FastRun, 2> fastRuns(int channels, int taps, const Target &target);
+
+/// The power of two that brings a number to [1, 2), and what undoes it.
+struct FastScale {
+  Halide::Expr scale, unscale;
+  explicit FastScale(Halide::Expr largest);
+};
+
+/// One update of `acc` at `place` for the pairs of a run, with one channel beside each,
+/// and one for the channels that are left; `x` and `w` are a channel's factors, by lane
+/// and block. Returns the updates' domains, innermost the lanes, then the blocks.
+llvm::SmallVector<Halide::RDom>
+addFastProducts(Halide::Func acc, const std::vector<Halide::Expr> &place,
+                const FastRun &run,
+                llvm::function_ref<Halide::Expr(Halide::Expr, Halide::Expr)> x,
+                llvm::function_ref<Halide::Expr(Halide::Expr, Halide::Expr)> w);
+
+/// The products of the pairs of a run of inputs, a vector of lanes of which the first
+/// `pairs` count: to be summed over them.
+struct FastPairs {
+  Halide::Func sums;
+  Halide::RDom blocks;
+  int pairs, lanes;
+};
+FastPairs pairsOf(const FastRun &run, const std::vector<Halide::Var> &at,
+                  llvm::function_ref<Halide::Expr(Halide::Expr, Halide::Expr)> x);
+/// Their sum at a place.
+Halide::Expr totalOf(const FastPairs &pairs, std::vector<Halide::Expr> at);
+
+} // namespace halcyon
+
+#endif // HALCYON_COMPILER_KERNELS_FASTPRODUCT_H
