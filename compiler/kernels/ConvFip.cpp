@@ -9,6 +9,8 @@
 
 #include "compiler/kernels/FastProduct.h"
 
+#include <cmath>
+
 using namespace mlir;
 using Halide::Expr;
 using Halide::Func;
@@ -102,7 +104,7 @@ public:
   }
 
   double error(const Group &group, const Target &) const override {
-    return fastProductError(groupTerms(group));
+    return kFastError * std::sqrt(groupTerms(group));
   }
 
   double cost(const Group &group, const Target &target) const override {
@@ -196,13 +198,15 @@ void FipConv::build(KernelBuilder &b) const {
   peak(x, y, n) = 0.0f;
   peak(x, y, n) = Halide::max(peak(x, y, n), largest(lanes, x, y, n));
   FastScale fast(peak(x, y, n));
-  scale(x, y, n) = fast.scale;
+  Var turns("turns");
+  scale(lane, turns, x, y, n) = turnedScale(fast.scale, lane, turns, b.target);
   unscale(x, y, n) = fast.unscale;
-  packed(lane, q, x, y, n) = window(lane, q) * scale(x, y, n);
+  SmallVector<FastRun, 2> runs = fastRuns(s.c, taps, b.target);
+  packed(lane, q, x, y, n) =
+      window(lane, q) * scale(lane, turnsOf(runs, q, b.target), x, y, n);
   auto input = [&](Expr lane, Expr q) { return packed(lane, q, x, y, n); };
   auto weight = [&](Expr row) { return b.read(conv.getWeight(), {c, row, cb}); };
   SmallVector<FastPairs> pairs;
-  SmallVector<FastRun, 2> runs = fastRuns(s.c, taps, b.target);
   Expr sum = 0.0f;
   for (const FastRun &each : runs) {
     pairs.push_back(pairsOf(each, {x, y, n}, input));
@@ -242,7 +246,7 @@ void FipConv::build(KernelBuilder &b) const {
   largest.update().reorder(lane, x, y, all).vectorize(lane).unroll(x).unroll(y);
   peak.compute_at(out, xo);
   peak.update().atomic().vectorize(lanes);
-  scale.compute_at(out, xo);
+  scale.compute_at(out, xo).bound(turns, 0, 2).bound_extent(lane, v).vectorize(lane);
   unscale.compute_at(out, xo);
   // Pixels an odd number of cache lines apart keep out of each other's sets.
   packed.compute_at(out, xo)

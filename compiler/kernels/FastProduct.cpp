@@ -4,8 +4,6 @@
 #include "dialects/cnn/Support.h"
 #include "dialects/cnn/Weights.h"
 
-#include <cmath>
-
 using namespace mlir;
 using Halide::Expr;
 using Halide::Func;
@@ -38,8 +36,6 @@ double fastProductTime(const Target &target) {
   return cycles / (target.lanes / target.fmas);
 }
 
-double fastProductError(double terms) { return 1e-6 * std::sqrt(terms); }
-
 Target fastProductTarget(const Target &target) {
   // A step has two vectors of weights more, and two sums.
   Target left = target;
@@ -67,6 +63,18 @@ FastScale::FastScale(Expr largest) {
                     bits(253));
   unscale = Halide::reinterpret(Halide::Float(32), exponent);
   scale = Halide::reinterpret(Halide::Float(32), bits(254) - exponent);
+}
+
+Expr turnedScale(Expr scale, Expr lane, Expr turns, const Target &target) {
+  return Halide::select(turns == 1 && cnn::FastChannels(target.lanes).isSecond(lane),
+                        -scale, scale);
+}
+
+Expr turnsOf(ArrayRef<FastRun> runs, Expr block, const Target &target) {
+  const FastRun &last = runs.back();
+  if (last.used == target.lanes)
+    return block % 2;
+  return Halide::select(block < last.first, block % 2, 0);
 }
 
 SmallVector<RDom> addFastProducts(Func acc, const std::vector<Expr> &place,

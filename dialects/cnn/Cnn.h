@@ -49,6 +49,11 @@ struct PackedDim {
 struct FastChannels {
   int lanes, pairs;
   explicit FastChannels(int lanes) : lanes(lanes), pairs(lanes / 3) {}
+  /// Of every other whole block, a pair's second channel has its sign turned in
+  /// inputs and weights: what is to be subtracted does not add up where all are alike.
+  template <typename Index> auto isSecond(Index lane) const {
+    return lane >= pairs && lane < 2 * pairs;
+  }
 };
 
 /// Bounds the error of a model, of a layer or of a kernel; see CnnBase.td.

@@ -293,12 +293,15 @@ static void packFast(ArrayRef<float> plain, ArrayRef<PackedDim> dims, int64_t ch
                          ? std::clamp(std::ilogb(largest), -100, 100)
                          : 0;
       auto at = [&](int64_t k) -> float & { return to[k * lanes + o]; };
-      for (int64_t k = 0; k < run; ++k)
-        at(k) = std::ldexp(from[k * lanes + o], -exponent);
       double sum = 0;
       for (int64_t k = 0; k < run; k += block) {
         int64_t used = std::min(block, channels - k / (taps * block) * block);
         FastChannels fast((int)used);
+        bool turns = used == block && k / block % 2;
+        for (int64_t j = 0; j < block; ++j) {
+          float value = std::ldexp(from[(k + j) * lanes + o], -exponent);
+          at(k + j) = turns && fast.isSecond(j) ? -value : value;
+        }
         for (int j = 0; j < fast.pairs; ++j)
           sum += double(at(k + j)) * at(k + j + fast.pairs);
       }

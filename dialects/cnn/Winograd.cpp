@@ -45,6 +45,21 @@ WinogradAxis::WinogradAxis(int m, int r)
   }
 }
 
+WinogradAxis WinogradAxis::balanced() const {
+  WinogradAxis axis = *this;
+  for (int p = 0; p < n; ++p) {
+    double squares = 0;
+    for (int i = 0; i < n; ++i)
+      squares += input[p * n + i] * input[p * n + i];
+    double factor = std::exp2(-std::round(std::log2(squares) / 2));
+    for (int i = 0; i < n; ++i)
+      axis.input[p * n + i] *= factor;
+    for (int i = 0; i < m; ++i)
+      axis.output[i * n + p] /= factor;
+  }
+  return axis;
+}
+
 double WinogradAxis::amplification() const {
   auto squares = [](const double *row, int count) {
     return std::inner_product(row, row + count, row, 0.0);

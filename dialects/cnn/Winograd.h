@@ -28,6 +28,10 @@ struct WinogradAxis {
   /// what goes into them, over that of the taps. Both axes' multiply.
   double amplification() const;
 
+  /// The same where the points' inputs are of one size: of random numbers they are
+  /// as large as those, by powers of two that the results' factors undo.
+  WinogradAxis balanced() const;
+
   /// Products for one tile.
   static int productsOf(int m, int r) { return r == 1 ? 1 : m + r - 1; }
   /// The most products that there are points for.

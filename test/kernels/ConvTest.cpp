@@ -343,7 +343,8 @@ int main(int argc, char **argv) {
   for (const ConvCase &test : grid(options.all))
     for (const char *kernel :
          {"direct", "pointwise", "depthwise", "general", "im2col", "winograd2",
-          "winograd4", "winograd6", "planar", "taps", "conv_transpose"}) {
+          "winograd4", "winograd6", "planar", "taps", "conv_transpose", "im2col_fip",
+          "winograd2_fip", "winograd4_fip", "winograd6_fip"}) {
       if (!options.kernel.empty() && options.kernel != kernel)
         continue;
       for (unsigned layout = 0; layout < 3; ++layout) {
@@ -362,7 +363,7 @@ int main(int argc, char **argv) {
         StringRef name = kernel;
         if (layout || !name.consume_front("winograd") || test.outH() > 14)
           continue;
-        const int m = name == "2" ? 2 : 4;
+        const int m = name.front() - '0';
         run.options.schedule = {
             {"images", 2},
             {"tile_n", 2},
