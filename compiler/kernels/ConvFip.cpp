@@ -139,6 +139,10 @@ private:
   };
   static Cut cutOf(const ConvShape &s, const Tile &tile, const Target &target) {
     const int rows = ceilDiv(s.oh, tile.y), blocks = ceilDiv(s.o, target.lanes);
+    // What is packed at a time stays in half of L2.
+    const double row = 4.0 * ceilDiv(s.c, target.lanes) * target.lanes * s.kh * s.kw *
+                       s.ow * tile.y;
+    const int most = std::max(1, int(target.l2 / 2 / row));
     const double seconds = s.flops() * fastProductTime(target) / target.flops;
     const double hertz = target.flops / (2 * target.lanes * target.fmas);
     Cut best{rows, blocks};
@@ -146,7 +150,7 @@ private:
     // Channels are cut where rows don't make tasks of one size: each packs again.
     for (int parts = 1; parts <= std::min(blocks, 2 * target.cores); ++parts) {
       int each = ceilDiv(blocks, parts), count = ceilDiv(blocks, each);
-      int units = unitsPerTask(target, rows, count, seconds);
+      int units = std::min(most, unitsPerTask(target, rows, count, seconds));
       int tasks = ceilDiv(rows, units) * count;
       double busiest = double(ceilDiv(tasks, target.cores)) * units * each /
                        (double(rows) * blocks);
@@ -228,51 +232,63 @@ void FipConv::build(KernelBuilder &b) const {
   Func out = b.output(0, /*wholeVectors=*/true);
 
   // The schedule. Tails shift inwards: they repeat work, and all tiles are whole.
-  Var xi("xi"), xo("xo"), yi("yi"), yo("yo"), yt("yt"), cbt("cbt"), t("t");
+  Var xi("xi"), xo("xo"), yi("yi"), yo("yo"), yt("yt"), cbt("cbt"), t("t"), px("px");
   out.split(x, xo, xi, tileX, TailStrategy::ShiftInwards)
       .split(y, yo, yi, tileY, TailStrategy::ShiftInwards)
       .split(yo, yt, yo, rowsPerTask, TailStrategy::GuardWithIf)
       .split(cb, cbt, cb, coPerTask, TailStrategy::GuardWithIf)
-      .reorder(c, xi, yi, cb, xo, yo, yt, cbt, n)
+      .reorder(c, xi, yi, xo, yo, cb, yt, cbt, n)
       .vectorize(c)
       .unroll(xi)
       .unroll(yi)
       .fuse(yt, cbt, t)
       .fuse(t, n, t)
       .parallel(t);
-  if (computed)
-    cells.compute_at(out, xo).vectorize(lane);
-  largest.compute_at(out, xo).vectorize(lane).unroll(x).unroll(y);
-  largest.update().reorder(lane, x, y, all).vectorize(lane).unroll(x).unroll(y);
-  peak.compute_at(out, xo);
-  peak.update().atomic().vectorize(lanes);
-  scale.compute_at(out, xo).bound(turns, 0, 2).bound_extent(lane, v).vectorize(lane);
-  unscale.compute_at(out, xo);
   // Pixels an odd number of cache lines apart keep out of each other's sets.
-  packed.compute_at(out, xo)
+  const int together = divisorUpTo(s.ow, 8);
+  packed.compute_at(out, t)
       .bound_extent(lane, v)
       .align_storage(q, run | 1)
-      .reorder(lane, q, x, y)
+      .split(x, x, px, together, TailStrategy::GuardWithIf)
+      .reorder(lane, q, px, x, y)
       .vectorize(lane);
+  if (computed)
+    cells.compute_at(out, t).vectorize(lane).reorder(lane, x, y, q);
+  peak.compute_at(out, t).update().atomic().vectorize(lanes);
+  largest.compute_at(out, t).vectorize(lane);
+  largest.update()
+      .split(x, x, px, together, TailStrategy::GuardWithIf)
+      .reorder(lane, px, all, x, y)
+      .vectorize(lane)
+      .unroll(px);
+  scale.compute_at(packed, x)
+      .bound(turns, 0, 2)
+      .bound_extent(lane, v)
+      .vectorize(lane);
+  unscale.compute_at(out, t);
   for (const FastPairs &each : pairs) {
     Func f = each.sums;
-    f.compute_at(out, xo).bound_extent(f.args()[0], each.lanes).vectorize(f.args()[0]);
-    f.update().reorder(f.args()[0], each.blocks.x, x, y).vectorize(f.args()[0]);
+    Var first = f.args()[0];
+    f.compute_at(total, x).bound_extent(first, each.lanes).vectorize(first);
+    f.update().vectorize(first);
   }
-  total.compute_at(out, xo);
-  acc.compute_at(out, cb).vectorize(c).unroll(x).unroll(y);
+  total.compute_at(out, t);
+  acc.compute_at(out, xo).vectorize(c).unroll(x).unroll(y);
   for (auto [index, k] : llvm::enumerate(sums))
     acc.update((int)index)
         .reorder(c, x, y, k[0], k[1])
         .vectorize(c)
         .unroll(x)
         .unroll(y);
-  if (param(b, defaults, "prefetch") && taps == 1) {
-    const CellsAhead columns{tileX, s.sw, 1, 1, tileX}, lines{tileY, s.sh};
-    Func first = computed ? cells : largest;
-    StreamLoop loop = computed ? StreamLoop{cells, q, run} : StreamLoop{largest, all.x, run};
-    fetchCells(b, loop, sourceOf(conv.getX()), columns, lines);
-    fetchAdded(b, {out, cb, coPerTask}, sourceOf(conv.getX()), {tileX}, {tileY});
+  if (param(b, defaults, "prefetch")) {
+    b.streamAhead({acc,
+                   {{out, yo, rowsPerTask},
+                    {out, xo, ceilDiv(s.ow, tileX)},
+                    {acc, sums.front()[1], runs.front().count}},
+                   b.input(filters),
+                   4 * (run * v + 2) * v,
+                   coPerTask > 1 ? 1 : b.target.cores});
+    fetchAdded(b, {out, xo, ceilDiv(s.ow, tileX)}, sourceOf(conv.getX()), {tileX, 1, 1, 1, tileX}, {tileY});
   }
 }
 
