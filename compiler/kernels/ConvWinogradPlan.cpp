@@ -68,9 +68,8 @@ Plan WinogradConv::planOf(const Group &group, const Target &target) const {
     ImageTile tile = tileOf(group, target, plan);
     double count = double(width) * height * images;
     double products = 2 * count * n2 * c * o /
-                      (productFlops(group, target) * tile.efficiency * 0.95);
-    if (fast)
-      products *= fastProductTime(target);
+                      (productFlops(group, target) * tile.efficiency);
+    products *= fast ? fastProductTime(target) / 0.93 : 1 / 0.95;
     double scratch = count * n2 * (pairBytes * c + 4 * o);
     // Between the axes, too, vectors pass L1 where loops make them. On Zen 4 a
     // block of a tile's transform took 98 to 143 ns with 36 points, 268 to 356
@@ -85,14 +84,19 @@ Plan WinogradConv::planOf(const Group &group, const Target &target) const {
     double around = (width * shape.mx + s.kw - 1) * (height * shape.my + s.kh - 1) -
                     width * height * shape.mx * shape.my;
     double resident = phases ? scratch / target.cores : scratch;
-    double spill = resident > 4 * target.l2     ? 3
-                   : resident > 1.5 * target.l2 ? 1.5
-                                                : 1;
+    // What leaves L2 comes back a few times as slowly. The same layers, and two threads,
+    // 64x64, 256 to 128, F(4x4) and the fast inner product, by one, two and four rows of
+    // tiles, 0.9, 1.8 and 3.5 MB at a time: 2.32, 2.44 and 2.61 ms.
+    double spill = resident > 2.5 * target.l2    ? 4
+                   : resident > 1.25 * target.l2 ? 1.5
+                                                 : 0;
     double moves =
-        passes * spill * scratch / target.l2Bandwidth +
+        (passes + spill) * scratch / target.l2Bandwidth +
         (inBytes * c + outBytes * o) * count * shape.mx * shape.my / activationRate +
         inBytes * c * images * around / l3;
-    double stream = weights > 0.8 * target.l3          ? weights / target.bandwidth
+    // In phases a core reads its part of them once.
+    double stream = phases && images >= batch          ? 0
+                    : weights > 0.8 * target.l3        ? weights / target.bandwidth
                     : weights + resident > target.l2 ? 0.15 * weights / l3
                                                      : 0;
     double task = products + stream + moves;
