@@ -133,6 +133,12 @@ private:
     return double(s.oh) * s.ow * (2.5 * vectors + 15);
   }
 
+  /// Pixels of a row that have one scale.
+  static int neighboursOf(int width) {
+    const int most = 14, even = divisorUpTo(width, most);
+    return even >= 5 || width <= 5 ? even : std::min(width, 8);
+  }
+
   /// Rows of tiles and vectors of output channels of a task.
   struct Cut {
     int rows, blocks;
@@ -188,35 +194,41 @@ void FipConv::build(KernelBuilder &b) const {
   if (computed)
     cells(lane, q, x, y, n) =
         b.at(conv.getX(), {n, q, lane, y * s.sh - s.top, x * s.sw - s.left});
-  auto window = [&](Expr lane, Expr q) -> Expr {
+  auto window = [&](Expr lane, Expr q, Expr x) -> Expr {
     if (computed)
       return cells(lane, q, x, y, n);
     Expr tap = q % taps;
     return b.read(conv.getX(), {lane, x * s.sw + tap % s.kw * s.dw - s.left,
                                 y * s.sh + tap / s.kw * s.dh - s.top, q / taps, n});
   };
+  // A few neighbours have one scale: always the same ones, whoever computes them.
+  const int near = neighboursOf(s.ow);
+  Var xg("xg");
   RDom all(0, run, "all"), lanes(0, v, "lanes");
-  largest(lane, x, y, n) = 0.0f;
-  largest(lane, x, y, n) =
-      Halide::max(largest(lane, x, y, n), Halide::abs(window(lane, all)));
-  peak(x, y, n) = 0.0f;
-  peak(x, y, n) = Halide::max(peak(x, y, n), largest(lanes, x, y, n));
-  FastScale fast(peak(x, y, n));
+  largest(lane, xg, y, n) = 0.0f;
+  Expr most = largest(lane, xg, y, n);
+  for (int i = 0; i < near; ++i) {
+    Expr pixel = xg * near + i;
+    if (s.ow % near)
+      pixel = Halide::min(pixel, s.ow - 1);
+    most = Halide::max(most, Halide::abs(window(lane, all, pixel)));
+  }
+  largest(lane, xg, y, n) = most;
+  peak(xg, y, n) = 0.0f;
+  peak(xg, y, n) = Halide::max(peak(xg, y, n), largest(lanes, xg, y, n));
+  FastScale fast(peak(xg, y, n));
   Var turns("turns");
-  scale(lane, turns, x, y, n) = turnedScale(fast.scale, lane, turns, b.target);
-  unscale(x, y, n) = fast.unscale;
+  scale(lane, turns, xg, y, n) = turnedScale(fast.scale, lane, turns, b.target);
+  unscale(xg, y, n) = fast.unscale;
   SmallVector<FastRun, 2> runs = fastRuns(s.c, taps, b.target);
   packed(lane, q, x, y, n) =
-      window(lane, q) * scale(lane, turnsOf(runs, q, b.target), x, y, n);
+      window(lane, q, x) * scale(lane, turnsOf(runs, q, b.target), x / near, y, n);
   auto input = [&](Expr lane, Expr q) { return packed(lane, q, x, y, n); };
   auto weight = [&](Expr row) { return b.read(conv.getWeight(), {c, row, cb}); };
   SmallVector<FastPairs> pairs;
-  Expr sum = 0.0f;
-  for (const FastRun &each : runs) {
+  for (const FastRun &each : runs)
     pairs.push_back(pairsOf(each, {x, y, n}, input));
-    sum = sum + totalOf(pairs.back(), {x, y, n});
-  }
-  total(x, y, n) = sum;
+  addPairs(total, {x, y, n}, pairs);
   acc(c, x, y, cb, n) = weight(run * v) - total(x, y, n);
   SmallVector<RDom> sums;
   for (const FastRun &each : runs)
@@ -226,13 +238,14 @@ void FipConv::build(KernelBuilder &b) const {
   Value filters = conv.getWeight(), bias = conv.getBias();
   b.bind(conv.getResult(), [=, &b](const Point &p) {
     Expr value = acc(p.c, p.x, p.y, p.cb, p.n) *
-                 (b.read(filters, {p.c, run * v + 1, p.cb}) * unscale(p.x, p.y, p.n));
+                 (b.read(filters, {p.c, run * v + 1, p.cb}) *
+                  unscale(p.x / near, p.y, p.n));
     return bias ? value + b.load(bias, p, type) : value;
   });
   Func out = b.output(0, /*wholeVectors=*/true);
 
   // The schedule. Tails shift inwards: they repeat work, and all tiles are whole.
-  Var xi("xi"), xo("xo"), yi("yi"), yo("yo"), yt("yt"), cbt("cbt"), t("t"), px("px");
+  Var xi("xi"), xo("xo"), yi("yi"), yo("yo"), yt("yt"), cbt("cbt"), t("t");
   out.split(x, xo, xi, tileX, TailStrategy::ShiftInwards)
       .split(y, yo, yi, tileY, TailStrategy::ShiftInwards)
       .split(yo, yt, yo, rowsPerTask, TailStrategy::GuardWithIf)
@@ -245,23 +258,17 @@ void FipConv::build(KernelBuilder &b) const {
       .fuse(t, n, t)
       .parallel(t);
   // Pixels an odd number of cache lines apart keep out of each other's sets.
-  const int together = divisorUpTo(s.ow, 8);
   packed.compute_at(out, t)
       .bound_extent(lane, v)
       .align_storage(q, run | 1)
-      .split(x, x, px, together, TailStrategy::GuardWithIf)
-      .reorder(lane, q, px, x, y)
+      .reorder(lane, q, x, y)
       .vectorize(lane);
   if (computed)
     cells.compute_at(out, t).vectorize(lane).reorder(lane, x, y, q);
   peak.compute_at(out, t).update().atomic().vectorize(lanes);
-  largest.compute_at(out, t).vectorize(lane);
-  largest.update()
-      .split(x, x, px, together, TailStrategy::GuardWithIf)
-      .reorder(lane, px, all, x, y)
-      .vectorize(lane)
-      .unroll(px);
-  scale.compute_at(packed, x)
+  largest.compute_at(peak, xg).vectorize(lane);
+  largest.update().vectorize(lane);
+  scale.compute_at(out, t)
       .bound(turns, 0, 2)
       .bound_extent(lane, v)
       .vectorize(lane);
@@ -273,7 +280,7 @@ void FipConv::build(KernelBuilder &b) const {
     f.update().vectorize(first);
   }
   total.compute_at(out, t);
-  acc.compute_at(out, xo).vectorize(c).unroll(x).unroll(y);
+  acc.compute_at(out, xo).bound_extent(c, v).vectorize(c).unroll(x).unroll(y);
   for (auto [index, k] : llvm::enumerate(sums))
     acc.update((int)index)
         .reorder(c, x, y, k[0], k[1])

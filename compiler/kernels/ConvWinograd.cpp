@@ -109,12 +109,9 @@ void WinogradConv::build(KernelBuilder &b) const {
     auto weight = [&](Expr row) {
       return b.read(conv.getWeight(), {c, row, cb, u, w});
     };
-    Expr sum = 0.0f;
-    for (const FastRun &run : runs) {
+    for (const FastRun &run : runs)
       pairSums.push_back(pairsOf(run, {tx, ty, u, w, batch}, input));
-      sum = sum + totalOf(pairSums.back(), {tx, ty, u, w, batch});
-    }
-    total(tx, ty, u, w, batch) = sum;
+    addPairs(total, {tx, ty, u, w, batch}, pairSums);
     acc(c, tx, ty, u, w, cb, batch) =
         weight(inBlocks * v) - total(tx, ty, u, w, batch);
     for (const FastRun &run : runs)

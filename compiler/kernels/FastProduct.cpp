@@ -121,14 +121,20 @@ FastPairs pairsOf(const FastRun &run, const std::vector<Var> &at,
   return pairs;
 }
 
-Expr totalOf(const FastPairs &pairs, std::vector<Expr> at) {
-  at.insert(at.begin(), Expr(0));
-  Expr total = 0.0f;
-  for (int lane = 0; lane < pairs.pairs; ++lane) {
-    at.front() = lane;
-    total = lane ? total + pairs.sums(at) : pairs.sums(at);
+void addPairs(Func total, const std::vector<Var> &at, ArrayRef<FastPairs> runs) {
+  const std::vector<Expr> place(at.begin(), at.end());
+  total(at) = 0.0f;
+  for (auto [index, pairs] : llvm::enumerate(runs)) {
+    RDom lane(0, pairs.lanes, "lane");
+    std::vector<Expr> from = place;
+    from.insert(from.begin(), Expr(lane));
+    Expr sum = pairs.sums(from);
+    total(place) += pairs.pairs < pairs.lanes
+                        ? Halide::select(lane < pairs.pairs, sum, 0.0f)
+                        : sum;
+    if (pairs.lanes > 1)
+      total.update((int)index).atomic().vectorize(lane.x);
   }
-  return total;
 }
 
 } // namespace halcyon

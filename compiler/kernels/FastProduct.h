@@ -74,8 +74,9 @@ struct FastPairs {
 };
 FastPairs pairsOf(const FastRun &run, const std::vector<Halide::Var> &at,
                   llvm::function_ref<Halide::Expr(Halide::Expr, Halide::Expr)> x);
-/// Their sum at a place.
-Halide::Expr totalOf(const FastPairs &pairs, std::vector<Halide::Expr> at);
+/// Adds them up: gives `total` of `at`, and schedules that but for where it is computed.
+void addPairs(Halide::Func total, const std::vector<Halide::Var> &at,
+              llvm::ArrayRef<FastPairs> runs);
 
 } // namespace halcyon
 
