@@ -221,8 +221,13 @@ void FipConv::build(KernelBuilder &b) const {
   scale(lane, turns, xg, y, n) = turnedScale(fast.scale, lane, turns, b.target);
   unscale(xg, y, n) = fast.unscale;
   SmallVector<FastRun, 2> runs = fastRuns(s.c, taps, b.target);
-  packed(lane, q, x, y, n) =
-      window(lane, q, x) * scale(lane, turnsOf(runs, q, b.target), x / near, y, n);
+  // Behind a pixel's inputs is what undoes their scale: rows are read, measured and
+  // packed one after another.
+  Expr inside = Halide::min(q, run - 1);
+  packed(lane, q, x, y, n) = Halide::select(
+      Halide::likely(q < run),
+      window(lane, inside, x) * scale(lane, turnsOf(runs, inside, b.target), x / near, y, n),
+      unscale(x / near, y, n));
   auto input = [&](Expr lane, Expr q) { return packed(lane, q, x, y, n); };
   auto weight = [&](Expr row) { return b.read(conv.getWeight(), {c, row, cb}); };
   SmallVector<FastPairs> pairs;
@@ -239,7 +244,7 @@ void FipConv::build(KernelBuilder &b) const {
   b.bind(conv.getResult(), [=, &b](const Point &p) {
     Expr value = acc(p.c, p.x, p.y, p.cb, p.n) *
                  (b.read(filters, {p.c, run * v + 1, p.cb}) *
-                  unscale(p.x / near, p.y, p.n));
+                  packed(0, run, p.x, p.y, p.n));
     return bias ? value + b.load(bias, p, type) : value;
   });
   Func out = b.output(0, /*wholeVectors=*/true);
@@ -260,19 +265,19 @@ void FipConv::build(KernelBuilder &b) const {
   // Pixels an odd number of cache lines apart keep out of each other's sets.
   packed.compute_at(out, t)
       .bound_extent(lane, v)
-      .align_storage(q, run | 1)
-      .reorder(lane, q, x, y)
+      .align_storage(q, (run + 1) | 1)
+      .reorder(lane, x, q, y)
       .vectorize(lane);
   if (computed)
-    cells.compute_at(out, t).vectorize(lane).reorder(lane, x, y, q);
-  peak.compute_at(out, t).update().atomic().vectorize(lanes);
+    cells.compute_at(packed, y).vectorize(lane).reorder(lane, x, y, q);
+  peak.compute_at(packed, y).update().atomic().vectorize(lanes);
   largest.compute_at(peak, xg).vectorize(lane);
   largest.update().vectorize(lane);
-  scale.compute_at(out, t)
+  scale.compute_at(packed, y)
       .bound(turns, 0, 2)
       .bound_extent(lane, v)
       .vectorize(lane);
-  unscale.compute_at(out, t);
+  unscale.compute_at(packed, y);
   for (const FastPairs &each : pairs) {
     Func f = each.sums;
     Var first = f.args()[0];
