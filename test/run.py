@@ -30,7 +30,7 @@ REFERENCE = [PYTHON, ROOT / "test" / "execute" / "run_reference.py"]
 TRAINER = [PYTHON, ROOT / "test" / "train" / "run_trainer.py"]
 ONNX = [PYTHON, ROOT / "test" / "onnx" / "run_onnx.py"]
 WRAPPED = r"(kernels/.*|runtime/runtime|tune/tune)\.test$"  # tests that only run what is a suite of its own
-CONVOLUTIONS = "direct,im2col,winograd2,winograd4,winograd6"
+CONVOLUTIONS = "direct,im2col,im2col_fip,winograd2,winograd4,winograd4_fip,winograd6"
 # On devices: kernels of every kind, and every algorithm of convolutions.
 DEVICE_LAYERS = "conv_same_(lower_)?k[35]|depthwise|linear|softmax|maxpool|upsample|chain|index_sum_of_sums"
 VULKAN_LAYERS = ("conv_same_k3_|conv_dilated3_k3_s2|transposed_k4_s3|conv_depthwise_k3_s2|linear_(100|784|of)|"
@@ -40,7 +40,7 @@ BF16_NETWORKS = "resnet18,densenet121,mobilenet_v2,unet"
 # Those whose convolutions are of every kind; the others are more of the same.
 FORCED_NETWORKS = ("lenet,lenet5,mlp,vgg16,resnet18,resnet50,mobilenet_v2,densenet121,squeezenet,inception_v3,"
                    "efficientnet_b0,unet")
-ALGORITHMS = CONVOLUTIONS + ",pointwise,depthwise,general"
+ALGORITHMS = CONVOLUTIONS + ",winograd2_fip,winograd6_fip,pointwise,depthwise,general"
 
 
 @dataclass

@@ -114,7 +114,7 @@ public:
     const double vectors = ceilDiv(s.o, target.lanes) * double(target.lanes) / s.o;
     const double parts = ceilDiv(ceilDiv(s.o, target.lanes), cut.blocks);
     const double hertz = target.flops / (2 * target.lanes * target.fmas);
-    return convSeconds(group, target, s.flops() * vectors * fastProductTime(target),
+    return convSeconds(group, target, productFlops(s, target) * vectors,
                        0.93 * tile.efficiency) +
            parts * packingCycles(s, target) / (hertz * target.cores);
   }
@@ -124,6 +124,17 @@ public:
 private:
   static Tile tileOf(const ConvShape &s, const Target &target) {
     return chooseTile(fastProductTarget(target), s.ow, s.oh, /*blocks=*/1);
+  }
+
+  static auto unitsOf(const ConvShape &s, const Target &target) {
+    return cnn::fastRuns(s.c, s.kh * s.kw, target.lanes, /*inThrees=*/true);
+  }
+
+  /// The products' operations, as many as take their time in multiply-adds.
+  static double productFlops(const ConvShape &s, const Target &target) {
+    double whole = 2.0 * s.o * s.oh * s.ow * ceilDiv(s.c, target.lanes) * target.lanes *
+                   s.kh * s.kw;
+    return whole * fastProductTime(unitsOf(s, target), target);
   }
 
   /// Cycles of packing all windows once: a vector is read twice, scaled, written and
@@ -149,7 +160,7 @@ private:
     const double row = 4.0 * ceilDiv(s.c, target.lanes) * target.lanes * s.kh * s.kw *
                        s.ow * tile.y;
     const int most = std::max(1, int(target.l2 / 2 / row));
-    const double seconds = s.flops() * fastProductTime(target) / target.flops;
+    const double seconds = productFlops(s, target) / target.flops;
     const double hertz = target.flops / (2 * target.lanes * target.fmas);
     Cut best{rows, blocks};
     double least = 1e30;
@@ -217,26 +228,25 @@ void FipConv::build(KernelBuilder &b) const {
   peak(xg, y, n) = 0.0f;
   peak(xg, y, n) = Halide::max(peak(xg, y, n), largest(lanes, xg, y, n));
   FastScale fast(peak(xg, y, n));
-  Var turns("turns");
-  scale(lane, turns, xg, y, n) = turnedScale(fast.scale, lane, turns, b.target);
+  scale(xg, y, n) = fast.scale;
   unscale(xg, y, n) = fast.unscale;
-  SmallVector<FastRun, 2> runs = fastRuns(s.c, taps, b.target);
+  const auto units = unitsOf(s, b.target);
   // Behind a pixel's inputs is what undoes their scale: rows are read, measured and
   // packed one after another.
   Expr inside = Halide::min(q, run - 1);
   packed(lane, q, x, y, n) = Halide::select(
       Halide::likely(q < run),
-      window(lane, inside, x) * scale(lane, turnsOf(runs, inside, b.target), x / near, y, n),
+      window(lane, inside, x) * turnedScale(scale(x / near, y, n), units.front(), lane, inside),
       unscale(x / near, y, n));
   auto input = [&](Expr lane, Expr q) { return packed(lane, q, x, y, n); };
   auto weight = [&](Expr row) { return b.read(conv.getWeight(), {c, row, cb}); };
   SmallVector<FastPairs> pairs;
-  for (const FastRun &each : runs)
+  for (const cnn::FastRun &each : units)
     pairs.push_back(pairsOf(each, {x, y, n}, input));
   addPairs(total, {x, y, n}, pairs);
   acc(c, x, y, cb, n) = weight(run * v) - total(x, y, n);
   SmallVector<RDom> sums;
-  for (const FastRun &each : runs)
+  for (const cnn::FastRun &each : units)
     llvm::append_range(sums, addFastProducts(
         acc, {c, x, y, cb, n}, each, input,
         [&](Expr lane, Expr q) { return weight(q * v + lane); }));
@@ -273,10 +283,7 @@ void FipConv::build(KernelBuilder &b) const {
   peak.compute_at(packed, y).update().atomic().vectorize(lanes);
   largest.compute_at(peak, xg).vectorize(lane);
   largest.update().vectorize(lane);
-  scale.compute_at(packed, y)
-      .bound(turns, 0, 2)
-      .bound_extent(lane, v)
-      .vectorize(lane);
+  scale.compute_at(packed, y);
   unscale.compute_at(packed, y);
   for (const FastPairs &each : pairs) {
     Func f = each.sums;
@@ -296,7 +303,7 @@ void FipConv::build(KernelBuilder &b) const {
     b.streamAhead({acc,
                    {{out, yo, rowsPerTask},
                     {out, xo, ceilDiv(s.ow, tileX)},
-                    {acc, sums.front()[1], runs.front().count}},
+                    {acc, sums.front()[1], (int)units.front().count}},
                    b.input(filters),
                    4 * (run * v + 2) * v,
                    coPerTask > 1 ? 1 : b.target.cores});

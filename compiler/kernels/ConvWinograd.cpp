@@ -78,9 +78,9 @@ void WinogradConv::build(KernelBuilder &b) const {
   // Of the fast inner product: the largest input of a tile, and what is subtracted.
   Func largest("largest"), peak("peak"), scale("scale"), unscale("unscale"),
       total("total");
-  RDom all(0, ceilDiv(s.c, v), "all"), lanes(0, v, "lanes");
   Var turns("turns");
-  SmallVector<FastRun, 2> runs = fastRuns(s.c, 1, b.target);
+  RDom all(0, ceilDiv(s.c, v), "all"), lanes(0, v, "lanes");
+  const auto units = unitsOf(s, b.target);
   if (fast) {
     largest(c, tx, ty, batch) = 0.0f;
     Expr most = largest(c, tx, ty, batch);
@@ -91,10 +91,12 @@ void WinogradConv::build(KernelBuilder &b) const {
     peak(tx, ty, batch) = 0.0f;
     peak(tx, ty, batch) = Halide::max(peak(tx, ty, batch), largest(lanes, tx, ty, batch));
     FastScale size(peak(tx, ty, batch));
-    scale(c, turns, tx, ty, batch) = turnedScale(size.scale, c, turns, b.target);
+    // A vector for blocks that turn signs, and one for others.
+    scale(c, turns, tx, ty, batch) =
+        turnedScale(size.scale, units.front(), c, Expr(turns));
     unscale(tx, ty, batch) = size.unscale;
-    transformed =
-        transformed * scale(c, turnsOf(runs, cb, b.target), tx, ty, batch);
+    Expr turned = s.c % v ? Halide::select(cb < s.c / v, cb % 2, 0) : cb % 2;
+    transformed = transformed * scale(c, turned, tx, ty, batch);
   }
   inT(c, tx, ty, u, w, cb, batch) =
       pairs ? b.roundVector(transformed) : transformed;
@@ -109,12 +111,12 @@ void WinogradConv::build(KernelBuilder &b) const {
     auto weight = [&](Expr row) {
       return b.read(conv.getWeight(), {c, row, cb, u, w});
     };
-    for (const FastRun &run : runs)
+    for (const cnn::FastRun &run : units)
       pairSums.push_back(pairsOf(run, {tx, ty, u, w, batch}, input));
     addPairs(total, {tx, ty, u, w, batch}, pairSums);
     acc(c, tx, ty, u, w, cb, batch) =
         weight(inBlocks * v) - total(tx, ty, u, w, batch);
-    for (const FastRun &run : runs)
+    for (const cnn::FastRun &run : units)
       llvm::append_range(
           sums, addFastProducts(acc, {c, tx, ty, u, w, cb, batch}, run, input,
                                 [&](Expr lane, Expr block) {
@@ -246,7 +248,7 @@ void WinogradConv::build(KernelBuilder &b) const {
                    {{product, batch, ceilDiv(images, tileN)},
                     {product, ty, ceilDiv(rows, tileY)},
                     {product, tx, ceilDiv(width, tileX)},
-                    {acc, sums.front()[pairs + 1], fast ? s.c / v : inBlocks}},
+                    {acc, sums.front()[pairs + 1], fast ? (int)units.front().count : inBlocks}},
                    b.input(conv.getWeight()),
                    int(cnn::elementBytes(conv.getWeight().getType())) * tileCo *
                        (inBlocks * v + (fast ? 2 : 0)) * v,

@@ -182,6 +182,9 @@ private:
   ImageTile tileOf(const Group &group, const Target &target,
                    const Plan &plan) const;
   Plan planOf(const Group &group, const Target &target) const;
+  static auto unitsOf(const ConvShape &s, const Target &target) {
+    return cnn::fastRuns(s.c, 1, target.lanes, /*inThrees=*/false);
+  }
 
   const int m; ///< outputs of a tile along an axis
   const bool fast;

@@ -69,7 +69,7 @@ Plan WinogradConv::planOf(const Group &group, const Target &target) const {
     double count = double(width) * height * images;
     double products = 2 * count * n2 * c * o /
                       (productFlops(group, target) * tile.efficiency);
-    products *= fast ? fastProductTime(target) / 0.93 : 1 / 0.95;
+    products *= fast ? fastProductTime(unitsOf(s, target), target) / 0.93 : 1 / 0.95;
     double scratch = count * n2 * (pairBytes * c + 4 * o);
     // Between the axes, too, vectors pass L1 where loops make them. On Zen 4 a
     // block of a tile's transform took 98 to 143 ns with 36 points, 268 to 356

@@ -27,13 +27,17 @@ bool takesFastProduct(const Group &group, std::string &why) {
   return true;
 }
 
-double fastProductTime(const Target &target) {
-  cnn::FastChannels fast(target.lanes);
-  double products = target.lanes - fast.pairs, sums = 2 * fast.pairs;
+double fastProductTime(ArrayRef<cnn::FastRun> units, const Target &target) {
+  double products = 0, sums = 0, vectors = 0;
+  for (const cnn::FastRun &each : units) {
+    products += double(each.count) * (each.used * each.blocks - each.pairs());
+    sums += 2.0 * each.count * each.pairs();
+    vectors += double(each.count) * each.blocks * target.lanes;
+  }
   double cycles = target.adds > 0
                       ? std::max(products / target.fmas, sums / target.adds)
                       : (products + sums) / target.fmas;
-  return cycles / (target.lanes / target.fmas);
+  return cycles * target.fmas / vectors;
 }
 
 Target fastProductTarget(const Target &target) {
@@ -44,16 +48,6 @@ Target fastProductTarget(const Target &target) {
   left.registers -= 4;
   left.fmas *= 1.4;
   return left;
-}
-
-SmallVector<FastRun, 2> fastRuns(int channels, int taps, const Target &target) {
-  const int whole = channels / target.lanes, rest = channels % target.lanes;
-  SmallVector<FastRun, 2> runs;
-  if (whole)
-    runs.push_back({0, whole * taps, target.lanes});
-  if (rest)
-    runs.push_back({whole * taps, taps, rest});
-  return runs;
 }
 
 FastScale::FastScale(Expr largest) {
@@ -68,56 +62,49 @@ FastScale::FastScale(Expr largest) {
   scale = Halide::reinterpret(Halide::Float(32), bits(254) - exponent);
 }
 
-Expr turnedScale(Expr scale, Expr lane, Expr turns, const Target &target) {
-  return Halide::select(turns == 1 && cnn::FastChannels(target.lanes).isSecond(lane),
-                        -scale, scale);
-}
-
-Expr turnsOf(ArrayRef<FastRun> runs, Expr block, const Target &target) {
-  const FastRun &last = runs.back();
-  if (last.used == target.lanes)
-    return block % 2;
-  return Halide::select(block < last.first, block % 2, 0);
+Expr turnedScale(Expr scale, const cnn::FastRun &first, Expr lane, Expr block) {
+  return Halide::select(cnn::turnsSign(first, lane, block), -scale, scale);
 }
 
 SmallVector<RDom> addFastProducts(Func acc, const std::vector<Expr> &place,
-                                  const FastRun &run,
-                                  llvm::function_ref<Expr(Expr, Expr)> x,
-                                  llvm::function_ref<Expr(Expr, Expr)> w) {
-  const cnn::FastChannels fast(run.used);
+                                  const cnn::FastRun &units, Factor x, Factor w) {
+  const int pairs = (int)units.pairs(), first = (int)units.first;
+  const int blocks = (int)units.blocks, count = (int)units.count;
   SmallVector<RDom> domains;
-  if (fast.pairs) {
-    RDom k(0, fast.pairs, 0, run.count, "k");
-    Expr one = k[0], other = k[0] + fast.pairs, alone = k[0] + 2 * fast.pairs;
-    Expr block = run.first + k[1];
-    acc(place) = acc(place) +
-                 (x(one, block) + w(other, block)) * (x(other, block) + w(one, block)) +
-                 x(alone, block) * w(alone, block);
+  if (pairs) {
+    RDom k(0, pairs, 0, count, "k");
+    // The three channels lie in three blocks or in one.
+    auto at = [&](Factor factor, int which) {
+      Expr block = first + k[1] * blocks;
+      return blocks == 3 ? factor(k[0], block + which)
+                         : factor(k[0] + which * pairs, block);
+    };
+    acc(place) = acc(place) + (at(x, 0) + at(w, 1)) * (at(x, 1) + at(w, 0)) +
+                 at(x, 2) * at(w, 2);
     domains.push_back(k);
   }
-  if (int rest = fast.lanes - 3 * fast.pairs) {
-    RDom k(3 * fast.pairs, rest, 0, run.count, "k");
-    Expr block = run.first + k[1];
-    acc(place) = acc(place) + x(k[0], block) * w(k[0], block);
+  if (int rest = int(units.used * blocks - 3 * pairs)) {
+    RDom k(3 * pairs, rest, 0, count, "k");
+    acc(place) = acc(place) + x(k[0], first + k[1]) * w(k[0], first + k[1]);
     domains.push_back(k);
   }
   return domains;
 }
 
-FastPairs pairsOf(const FastRun &run, const std::vector<Var> &at,
-                  llvm::function_ref<Expr(Expr, Expr)> x) {
-  const cnn::FastChannels fast(run.used);
-  FastPairs pairs{Func("pairs"), RDom(0, run.count, "k"), fast.pairs, 1};
+FastPairs pairsOf(const cnn::FastRun &units, const std::vector<Var> &at, Factor x) {
+  FastPairs pairs{Func("pairs"), RDom(0, (int)units.count, "k"), (int)units.pairs(), 1};
   // Whole vectors, of which the last lanes may lie beyond the pairs.
-  while (pairs.lanes < fast.pairs)
+  while (pairs.lanes < pairs.pairs)
     pairs.lanes *= 2;
   Var lane("lane");
   std::vector<Var> args = {lane};
   args.insert(args.end(), at.begin(), at.end());
   std::vector<Expr> place(args.begin(), args.end());
-  Expr block = run.first + pairs.blocks.x;
+  Expr block = (int)units.first + pairs.units.x * (int)units.blocks;
   pairs.sums(args) = 0.0f;
-  pairs.sums(place) += x(lane, block) * x(lane + fast.pairs, block);
+  pairs.sums(place) += x(lane, block) * (units.blocks == 3
+                                             ? x(lane, block + 1)
+                                             : x(lane + pairs.pairs, block));
   return pairs;
 }
 

@@ -20,15 +20,16 @@
 #define HALCYON_COMPILER_KERNELS_FASTPRODUCT_H
 
 #include "compiler/kernels/ConvCommon.h"
+#include "dialects/cnn/FastProduct.h"
 
 namespace halcyon {
 
 /// Whether a convolution's products can be made so.
 bool takesFastProduct(const Group &group, std::string &why);
 
-/// The time of the products over that of multiply-adds alone: 11/16 for vectors of 16
-/// channels where additions are free.
-double fastProductTime(const Target &target);
+/// The time of the products of these units over that of multiply-adds alone for whole
+/// vectors: 2/3 where additions are free, and all channels are threes.
+double fastProductTime(llvm::ArrayRef<cnn::FastRun> units, const Target &target);
 /// The target with the registers that are left to accumulators.
 Target fastProductTarget(const Target &target);
 /// Their error over the root of the terms, as Kernel::error. Measured on the data of
@@ -36,44 +37,33 @@ Target fastProductTarget(const Target &target);
 /// in Winograd's kernels, over their amplification, up to 1.4e-7.
 inline constexpr double kFastError = 1.7e-7;
 
-/// Channels of a run that are taken alike: `count` blocks from `first` on, `used`
-/// channels of each. A block is of one tap.
-struct FastRun {
-  int first, count, used;
-};
-/// The runs of so many channels and taps: whole blocks, then what the last one has.
-llvm::SmallVector<FastRun, 2> fastRuns(int channels, int taps, const Target &target);
-
 /// The power of two that brings a number to [1, 2), and what undoes it.
 struct FastScale {
   Halide::Expr scale, unscale;
   explicit FastScale(Halide::Expr largest);
 };
-/// `scale` with the sign of a lane in blocks that turn signs, where `turns` is 1.
-Halide::Expr turnedScale(Halide::Expr scale, Halide::Expr lane, Halide::Expr turns,
-                         const Target &target);
-/// 1 for blocks that turn signs, else 0.
-Halide::Expr turnsOf(llvm::ArrayRef<FastRun> runs, Halide::Expr block,
-                     const Target &target);
+/// `scale` with the sign that a lane of a block has; `first` of the units.
+Halide::Expr turnedScale(Halide::Expr scale, const cnn::FastRun &first, Halide::Expr lane,
+                         Halide::Expr block);
 
-/// One update of `acc` at `place` for the pairs of a run, with one channel beside each,
-/// and one for the channels that are left; `x` and `w` are a channel's factors, by lane
-/// and block. Returns the updates' domains, innermost the lanes, then the blocks.
-llvm::SmallVector<Halide::RDom>
-addFastProducts(Halide::Func acc, const std::vector<Halide::Expr> &place,
-                const FastRun &run,
-                llvm::function_ref<Halide::Expr(Halide::Expr, Halide::Expr)> x,
-                llvm::function_ref<Halide::Expr(Halide::Expr, Halide::Expr)> w);
+/// A factor of a channel, by lane and block.
+using Factor = llvm::function_ref<Halide::Expr(Halide::Expr, Halide::Expr)>;
 
-/// The products of the pairs of a run of inputs, a vector of lanes of which the first
+/// One update of `acc` at `place` for the pairs of units, with one channel beside each,
+/// and one for the channels that are left. Returns the updates' domains: lanes, units.
+llvm::SmallVector<Halide::RDom> addFastProducts(Halide::Func acc,
+                                                const std::vector<Halide::Expr> &place,
+                                                const cnn::FastRun &units, Factor x,
+                                                Factor w);
+
+/// The products of the pairs of units of inputs, a vector of lanes of which the first
 /// `pairs` count: to be summed over them.
 struct FastPairs {
   Halide::Func sums;
-  Halide::RDom blocks;
+  Halide::RDom units;
   int pairs, lanes;
 };
-FastPairs pairsOf(const FastRun &run, const std::vector<Halide::Var> &at,
-                  llvm::function_ref<Halide::Expr(Halide::Expr, Halide::Expr)> x);
+FastPairs pairsOf(const cnn::FastRun &units, const std::vector<Halide::Var> &at, Factor x);
 /// Adds them up: gives `total` of `at`, and schedules that but for where it is computed.
 void addPairs(Halide::Func total, const std::vector<Halide::Var> &at,
               llvm::ArrayRef<FastPairs> runs);

@@ -43,19 +43,6 @@ struct PackedDim {
   int64_t count, step;
 };
 
-/// How Winograd's fast inner product takes so many channels in a row: channel j of
-/// the first `pairs` with channel j + pairs in one product, j + 2 * pairs by itself,
-/// as those from 3 * pairs on. Two additions and two multiply-adds for three channels.
-struct FastChannels {
-  int lanes, pairs;
-  explicit FastChannels(int lanes) : lanes(lanes), pairs(lanes / 3) {}
-  /// Of every other whole block, a pair's second channel has its sign turned in
-  /// inputs and weights: what is to be subtracted does not add up where all are alike.
-  template <typename Index> auto isSecond(Index lane) const {
-    return lane >= pairs && lane < 2 * pairs;
-  }
-};
-
 /// Bounds the error of a model, of a layer or of a kernel; see CnnBase.td.
 constexpr llvm::StringLiteral kMaxErrorAttr = "cnn.max_error";
 /// The bound where nothing is said, of layers that store in f32 and of those

@@ -97,7 +97,7 @@ def Cnn_PackedAttr : Cnn_Attr<"Packed", "packed"> {
     lacks is zero. With `winograd = m`, the filters are stored transformed for
     output tiles of m x m: h and w are m - 1 larger, but where they are 1.
 
-    `fip` is for the fast inner product (see FastChannels), of tags that end with a
+    `fip` is for the fast inner product (see FastProduct.h), of tags that end with a
     block of `i` and one of `o`: each vector of output channels has its inputs in
     one run, scaled by a power of two per output so that the largest lies in [1, 2),
     and behind them two rows more: minus the sum of the products of its pairs, and

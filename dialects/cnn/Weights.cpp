@@ -1,6 +1,7 @@
 //===- Weights.cpp - Arithmetic on weights --------------------------------===//
 
 #include "dialects/cnn/Weights.h"
+#include "dialects/cnn/FastProduct.h"
 #include "dialects/cnn/Support.h"
 #include "dialects/cnn/Winograd.h"
 
@@ -268,11 +269,12 @@ static std::vector<float> turnOver(ArrayRef<float> weight, ArrayRef<int64_t> sha
 }
 
 /// What is packed for the fast inner product, from the vectors of a weight as its tag
-/// alone orders them. `channels` are those of a group, in blocks of `block`.
+/// alone orders them. `channels` are those of a group. Filters that are transformed meet
+/// inputs whose blocks lie far apart: pairs are within one.
 static void packFast(ArrayRef<float> plain, ArrayRef<PackedDim> dims, int64_t channels,
-                     MutableArrayRef<float> out) {
+                     bool transformed, MutableArrayRef<float> out) {
   const int64_t lanes = dims.back().count, block = dims[dims.size() - 2].count;
-  // A run: blocks of channels outside of taps, if it has any.
+  // A run: blocks of channels, of each all taps that lie within it.
   int64_t blocks = 1, taps = 1;
   for (const PackedDim &dim : dims.drop_back(2)) {
     if (dim.dim == 0)
@@ -281,7 +283,7 @@ static void packFast(ArrayRef<float> plain, ArrayRef<PackedDim> dims, int64_t ch
       (dim.dim == 1 ? blocks : taps) *= dim.count;
   }
   const int64_t run = blocks * taps * block;
-  std::vector<double> sums(lanes);
+  const auto units = fastRuns(channels, taps, block, !transformed);
   for (int64_t v = 0, count = plain.size() / (run * lanes); v < count; ++v) {
     const float *from = plain.data() + v * run * lanes;
     float *to = out.data() + v * (run + 2) * lanes;
@@ -293,18 +295,17 @@ static void packFast(ArrayRef<float> plain, ArrayRef<PackedDim> dims, int64_t ch
                          ? std::clamp(std::ilogb(largest), -100, 100)
                          : 0;
       auto at = [&](int64_t k) -> float & { return to[k * lanes + o]; };
-      double sum = 0;
-      for (int64_t k = 0; k < run; k += block) {
-        int64_t used = std::min(block, channels - k / (taps * block) * block);
-        FastChannels fast((int)used);
-        bool turns = used == block && k / block % 2;
-        for (int64_t j = 0; j < block; ++j) {
-          float value = std::ldexp(from[(k + j) * lanes + o], -exponent);
-          at(k + j) = turns && fast.isSecond(j) ? -value : value;
-        }
-        for (int j = 0; j < fast.pairs; ++j)
-          sum += double(at(k + j)) * at(k + j + fast.pairs);
+      for (int64_t k = 0; k < run; ++k) {
+        float value = std::ldexp(from[k * lanes + o], -exponent);
+        at(k) = turnsSign(units.front(), k % block, k / block) ? -value : value;
       }
+      double sum = 0;
+      for (const FastRun &each : units)
+        for (int64_t unit = 0; unit < each.count; ++unit)
+          for (int64_t j = 0; j < each.pairs(); ++j) {
+            int64_t k = (each.first + unit * each.blocks) * block + j;
+            sum += double(at(k)) * at(k + each.pairs());
+          }
       at(run) = (float)-sum;
       at(run + 1) = std::ldexp(1.0f, exponent);
     }
@@ -366,7 +367,7 @@ LogicalResult PackOp::evaluate(ArrayRef<ArrayRef<float>> in,
     }
   }
   if (packed.getFip())
-    packFast(plain, *dims, shape[1], out[0]);
+    packFast(plain, *dims, shape[1], packed.getWinograd(), out[0]);
   return success();
 }
 

@@ -16,12 +16,15 @@ enum class Data {
   Relu,    ///< the same, negative ones cut off
   Shifted, ///< far from zero and alike: sums cancel
   Scaled,  ///< channels of sizes from 1/30 to 30
-  Smooth   ///< neighbours alike, as in a picture
+  Smooth,  ///< neighbours alike, as in a picture
+  Huge,    ///< unit normal, 1e20 times as large
+  Tiny     ///< and 1e-20 times
 };
 constexpr std::pair<Data, const char *> kData[] = {
     {Data::Normal, "normal"},   {Data::Relu, "relu"},
     {Data::Shifted, "shifted"}, {Data::Scaled, "scaled"},
-    {Data::Smooth, "smooth"}};
+    {Data::Smooth, "smooth"},   {Data::Huge, "huge"},
+    {Data::Tiny, "tiny"}};
 
 Tensor normal(std::vector<int64_t> shape, unsigned seed) {
   Tensor result(std::move(shape));
@@ -48,6 +51,8 @@ Tensor maps(const ConvCase &test, int batch, Data data) {
               : data == Data::Scaled  ? scale * value
               : data == Data::Smooth  ? level + slope[0] * up +
                                            slope[1] * along + 0.03f * value
+              : data == Data::Huge ? 1e20f * value
+              : data == Data::Tiny ? 1e-20f * value
                                       : value;
     }
   }
