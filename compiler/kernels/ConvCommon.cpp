@@ -395,9 +395,7 @@ int tilesPerTask(int size, int tile, int perTask) {
   return perTask;
 }
 
-/// Units that the busiest core gets, where each takes the next task as it ends
-/// one: `others` times `units` of them, `per` a task, the last one the rest.
-static int busiestUnits(int cores, int units, int others, int per) {
+int busiestUnits(int cores, int units, int others, int per) {
   SmallVector<int> busy(cores, 0);
   for (int other = 0; other < others; ++other)
     for (int begin = 0; begin < units; begin += per)

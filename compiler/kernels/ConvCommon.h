@@ -109,6 +109,9 @@ int tilesPerTask(int size, int tile, int perTask);
 /// nest has `others` tasks and all of it takes `seconds` on one core: enough
 /// tasks for the cores, evenly, none of them too short.
 int unitsPerTask(const Target &target, int units, int others, double seconds);
+/// Units that the busiest core gets, where each takes the next task as it ends one:
+/// `others` times `units` of them, `per` a task, the last one the rest.
+int busiestUnits(int cores, int units, int others, int per);
 
 /// ceil(a / b).
 inline int ceilDiv(int a, int b) { return (a + b - 1) / b; }

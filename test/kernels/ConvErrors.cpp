@@ -126,8 +126,12 @@ void checkErrors(const Target &target, bool verbose,
       for (size_t i = 0; i < runs.size(); ++i) {
         kernel->setInputs(runs[i].first);
         kernel->run();
-        double measured =
-            relativeError(kernel->outputs(error)[0], runs[i].second);
+        Tensor result = kernel->outputs(error)[0], exact = runs[i].second;
+        if (kData[i].first == Data::Tiny)
+          for (Tensor *tensor : {&result, &exact})
+            for (float &value : tensor->data)
+              value *= 1e20f;
+        double measured = relativeError(result, exact);
         worst = std::max(worst, measured);
         char text[64];
         snprintf(text, sizeof text, " %s %.1e", kData[i].second, measured);
