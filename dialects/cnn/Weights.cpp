@@ -168,6 +168,8 @@ SmallVector<int64_t> PackedAttr::physicalShape(ArrayRef<int64_t> logical) const 
     // What follows the vectors' number and precedes their lanes is one run.
     auto vectors = llvm::find_if(dims, [](const PackedDim &d) { return d.dim == 0; });
     size_t first = vectors - dims.begin() + 1;
+    if (first >= dims.size())
+      return {};
     int64_t run = 1;
     for (int64_t count : ArrayRef(shape).drop_front(first).drop_back())
       run *= count;

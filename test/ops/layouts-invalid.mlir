@@ -86,3 +86,27 @@ cnn.model @no_such_filter {
   // expected-error @below {{transforms filters for tiles of at least 2, with at most 10 products along an axis}}
   %y = cnn.pack %w : tensor<8x8x5x9xf32> to tensor<8x8x5x9xf32, #cnn.packed<"hwoi", winograd = 4>>
 }
+
+// -----
+
+cnn.model @no_vectors {
+  %w = cnn.weight "w" : tensor<8x8x3x3xf32>
+  // expected-error @below {{tag 'hwi8o' does not fit the shape}}
+  %y = cnn.pack %w : tensor<8x8x3x3xf32> to tensor<8x8x3x3xf32, #cnn.packed<"hwi8o", fip>>
+}
+
+// -----
+
+cnn.model @no_block_of_inputs {
+  %w = cnn.weight "w" : tensor<8x8x3x3xf32>
+  // expected-error @below {{the fast inner product takes a tag that ends with a block of 'i' and one of 'o', in f32}}
+  %y = cnn.pack %w : tensor<8x8x3x3xf32> to tensor<8x8x3x3xf32, #cnn.packed<"OIhw8o", fip>>
+}
+
+// -----
+
+cnn.model @fast_in_halves {
+  %w = cnn.weight "w" : tensor<8x8x3x3xf32>
+  // expected-error @below {{the fast inner product takes a tag that ends with a block of 'i' and one of 'o', in f32}}
+  %y = cnn.pack %w : tensor<8x8x3x3xf32> to tensor<8x8x3x3xbf16, #cnn.packed<"OIhw8i8o", fip>>
+}

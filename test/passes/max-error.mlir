@@ -14,7 +14,7 @@
 //
 // CHECK-LABEL: cnn.model @bounded
 // CHECK: cnn.fused {{.*}}schedule = #cnn.schedule<"winograd4", {
-// CHECK: cnn.fused {{.*}}cnn.max_error = {{.*}}; winograd4: error {{[0-9.]+}}e-5 beyond max_error 2e-6; winograd6: error {{[0-9.]+}}e-5 beyond max_error 2e-6", schedule = #cnn.schedule<"{{(direct|im2col|winograd2)}}", {
+// CHECK: cnn.fused {{.*}}cnn.max_error = {{.*}}; winograd4: error {{[0-9.]+}}e-5 beyond max_error 2e-6; winograd4_fip: error {{[0-9.]+}}e-5 beyond max_error 2e-6; winograd6: error {{[0-9.]+}}e-5 beyond max_error 2e-6; winograd6_fip: error {{[0-9.]+}}e-5 beyond max_error 2e-6", schedule = #cnn.schedule<"{{(direct|im2col|winograd2)}}", {
 //
 // Asked for by name, it is not taken either.
 // FORCED: max-error.mlir:{{.*}}: warning: winograd4 is not taken here: error {{[0-9.]+}}e-5 beyond max_error 2e-6
