@@ -285,11 +285,13 @@ double tileEfficiency(const Target &target, const Tile &tile, int width,
                       int height, int blocks) {
   double pixels = tile.x * tile.y, accumulators = tile.co * pixels;
   // A step of the reduction loads `co` vectors of weights and `pixels`
-  // broadcasts, two a cycle; its weights come from L2 at about 32 bytes a
-  // cycle; a multiply-add takes four or five cycles. Measured on Zen 5, which
-  // starts two of them a cycle, with 14x14x256: 2x14 99 %, 1x14 92 %, 4x5 99 %,
-  // 2x4 86 %, 2x3 70 %, 8x2 47 %.
-  double loads = std::min(1.0, 2 / target.fmas * accumulators / (tile.co + pixels));
+  // broadcasts, as many a cycle as multiply-adds: Zen 4 has units for two loads
+  // beside one of these, but 56x56x144 -> 24 took 67 % with 2x14, 33 % with 1x28,
+  // whose broadcasts are of one channel of lines that follow each other. Its
+  // weights come from L2 at about 32 bytes a cycle; a multiply-add takes four or
+  // five cycles. Measured on Zen 5, which starts two of them a cycle, with
+  // 14x14x256: 2x14 99 %, 1x14 92 %, 4x5 99 %, 2x4 86 %, 2x3 70 %, 8x2 47 %.
+  double loads = std::min(1.0, target.loads * accumulators / (tile.co + pixels));
   double stream = std::min(1.0, pixels / (2 * target.fmas));
   double latency = std::min(1.0, accumulators / (5 * target.fmas));
   auto useful = [](int size, int step) {

@@ -40,6 +40,7 @@ struct Target {
   int64_t l1 = 32 << 10, l2 = 1 << 20, l3 = 16 << 20; ///< l1, l2 per core
   double flops = 200e9;     ///< f32, one core, a multiply-add as two
   double fmas = 2;          ///< vectors of multiply-adds that start in a cycle
+  double loads = 1;         ///< vectors or broadcasts that are read beside each
   double adds = 0;          ///< vectors of additions that start beside them, in
                             ///< units of their own, as measured
   double bf16Flops = 0;     ///< sums in f32 of products of pairs of bf16; 0
