@@ -76,8 +76,9 @@ Plan WinogradConv::planOf(const Group &group, const Target &target) const {
     // with 64.
     double passes = n2 > kUnrolledProducts ? 2.5 : 1;
     // The largest input of a tile is found before, and pairs are multiplied behind it.
+    // F(6x6) over F(4x4), both fast, of 29 layers ranked.
     if (fast)
-      passes += 0.3;
+      passes = n2 > kUnrolledProducts ? 2.3 : 1.3;
     // Rows that groups of tiles share: the caches have them. One thread, Zen 4, a
     // row of tiles at a time and four, ms: F(4x4) 112x112, 64 to 128 4.75 and 5.18,
     // 56x56x256 9.0 and 10.7; F(6x6) 128x128x64 3.1 and 3.7, 256x256, 64 to 32 7.6 and 8.3.
@@ -86,18 +87,22 @@ Plan WinogradConv::planOf(const Group &group, const Target &target) const {
     double resident = phases ? scratch / target.cores : scratch;
     // What leaves L2 comes back a few times as slowly. The same layers, and two threads,
     // 64x64, 256 to 128, F(4x4) and the fast inner product, by one, two and four rows of
-    // tiles, 0.9, 1.8 and 3.5 MB at a time: 2.32, 2.44 and 2.61 ms.
-    double spill = resident > 2.5 * target.l2    ? 4
+    // tiles, 0.9, 1.8 and 3.5 MB at a time: 2.32, 2.44 and 2.61 ms; 56x56x256, F(6x6),
+    // rows of tiles one by one 3.82 ms, all in phases, 13 MB, 3.97.
+    double spill = resident > 4 * target.l2      ? 9
+                   : resident > 2.5 * target.l2  ? 4
                    : resident > 1.25 * target.l2 ? 1.5
                                                  : 0;
     double moves =
         (passes + spill) * scratch / target.l2Bandwidth +
         (inBytes * c + outBytes * o) * count * shape.mx * shape.my / activationRate +
         inBytes * c * images * around / l3;
-    // In phases a core reads its part of them once.
-    double stream = phases && images >= batch          ? 0
-                    : weights > 0.8 * target.l3        ? weights / target.bandwidth
-                    : weights + resident > target.l2 ? 0.15 * weights / l3
+    // In phases a core reads its part of them once. Else, the shorter a task's products
+    // are, the less they hide: 56x56x256 by F(4x4), of 9 MB, 3.52 ms, by F(6x6), of 17, 3.87.
+    const double again = weights / l3;
+    double stream = phases && images >= batch        ? 0
+                    : weights > 0.8 * target.l3      ? weights / target.bandwidth
+                    : weights + resident > target.l2 ? 0.35 * again * std::min(1.0, again / products)
                                                      : 0;
     double task = products + stream + moves;
     double tasks = ceilDiv(rows, height) * ceilDiv(columns, width);
