@@ -40,7 +40,7 @@ BF16_NETWORKS = "resnet18,densenet121,mobilenet_v2,unet"
 # Those whose convolutions are of every kind; the others are more of the same.
 FORCED_NETWORKS = ("lenet,lenet5,mlp,vgg16,resnet18,resnet50,mobilenet_v2,densenet121,squeezenet,inception_v3,"
                    "efficientnet_b0,unet")
-ALGORITHMS = CONVOLUTIONS + ",winograd2_fip,winograd6_fip,pointwise,depthwise,general"
+ALGORITHMS = CONVOLUTIONS + ",winograd2_fip,winograd6_fip,conv_transpose_fip,pointwise,depthwise,general"
 
 
 @dataclass

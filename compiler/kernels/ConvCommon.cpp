@@ -41,6 +41,22 @@ template <typename Op> static ConvShape commonShape(Op conv) {
 ConvShape ConvShape::of(cnn::ConvOp conv) { return commonShape(conv); }
 ConvShape ConvShape::of(cnn::ConvTransposeOp conv) { return commonShape(conv); }
 
+SmallVector<int64_t> transposedHalo(const ConvShape &s) {
+  auto before = [](int kernel, int stride, int dilation, int pad) {
+    // Rows before the first one's own that the taps reach.
+    int reach = isPhased(kernel, stride, dilation)
+                    ? (kernel - 1) / stride
+                    : ceilDiv((kernel - 1) * dilation, stride);
+    return std::max(0, reach - pad / stride);
+  };
+  auto after = [](int size, int out, int stride, int pad) {
+    int cells = ceilDiv(out, stride) * stride;
+    return std::max(0, (cells - 1 + pad) / stride - (size - 1));
+  };
+  return {before(s.kh, s.sh, s.dh, s.top), before(s.kw, s.sw, s.dw, s.left),
+          after(s.h, s.oh, s.sh, s.top), after(s.w, s.ow, s.sw, s.left)};
+}
+
 ConvShape ConvShape::of(cnn::ConvWeightGradOp grad) {
   ConvShape s;
   s.c = (int)cnn::sizeOf(grad.getX(), 1);

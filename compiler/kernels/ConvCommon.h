@@ -32,6 +32,14 @@ struct ConvShape {
   double flops() const { return 2.0 * o * oh * ow * cig * kh * kw; }
 };
 
+/// Whether the taps of a transposed convolution are counted within a phase, along an
+/// axis. Of a single tap the others have none.
+inline bool isPhased(int kernel, int stride, int dilation) {
+  return dilation == 1 && (kernel >= stride || kernel == 1);
+}
+/// The border that a transposed convolution reads around its input.
+llvm::SmallVector<int64_t> transposedHalo(const ConvShape &s);
+
 /// Whether the group is an anchor of this type that reads block arguments
 /// (`prologue`: its input may come from maps), followed by maps of the same
 /// shape, with one output.

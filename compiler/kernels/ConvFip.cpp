@@ -65,7 +65,7 @@ public:
     auto conv = group.anchorAs<cnn::ConvOp>();
     ConvShape s = ConvShape::of(conv);
     Tile tile = tileOf(s, target);
-    Cut cut = cutOf(s, tile, target);
+    FastCut cut = cutOf(s, tile, target);
     return makeSchedule(conv.getContext(), name(),
                         {{"tile_x", tile.x},
                          {"tile_y", tile.y},
@@ -110,13 +110,12 @@ public:
   double cost(const Group &group, const Target &target) const override {
     ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
     Tile tile = tileOf(s, target);
-    Cut cut = cutOf(s, tile, target);
+    FastCut cut = cutOf(s, tile, target);
     const double vectors = ceilDiv(s.o, target.lanes) * double(target.lanes) / s.o;
     const double parts = ceilDiv(ceilDiv(s.o, target.lanes), cut.blocks);
-    const double hertz = target.flops / (2 * target.lanes * target.fmas);
     return convSeconds(group, target, productFlops(s, target) * vectors,
                        0.93 * tile.efficiency) +
-           parts * packingCycles(s, target) / (hertz * target.cores);
+           parts * packingCycles(s, target) / (cyclesPerSecond(target) * target.cores);
   }
 
   void build(KernelBuilder &b) const override;
@@ -137,48 +136,17 @@ private:
     return whole * fastProductTime(unitsOf(s, target), target);
   }
 
-  /// Cycles of packing all windows once: a vector comes from L2 or beyond, is read
-  /// twice, scaled, written and multiplied, and a pixel's numbers are gathered from their
-  /// lanes. Zen 4: 100 for 6 vectors, 145 for 9, 750 for 64.
+  /// Cycles of packing all windows once.
   static double packingCycles(const ConvShape &s, const Target &target) {
-    double vectors = ceilDiv(s.c, target.lanes) * double(s.kh) * s.kw;
-    return double(s.oh) * s.ow * (13 * vectors + 15);
+    return double(s.oh) * s.ow *
+           FastWindows::cycles(ceilDiv(s.c, target.lanes) * double(s.kh) * s.kw);
   }
 
-  /// Pixels of a row that have one scale.
-  static int neighboursOf(int width) {
-    const int most = 14, even = divisorUpTo(width, most);
-    return even >= 5 || width <= 5 ? even : std::min(width, 8);
-  }
-
-  /// Rows of tiles and vectors of output channels of a task.
-  struct Cut {
-    int rows, blocks;
-  };
-  static Cut cutOf(const ConvShape &s, const Tile &tile, const Target &target) {
-    const int rows = ceilDiv(s.oh, tile.y), blocks = ceilDiv(s.o, target.lanes);
-    // What is packed at a time stays in half of L2.
-    const double row = 4.0 * ceilDiv(s.c, target.lanes) * target.lanes * s.kh * s.kw *
-                       s.ow * tile.y;
-    const int most = std::max(1, int(target.l2 / 2 / row));
-    const double seconds = productFlops(s, target) / target.flops;
-    const double hertz = target.flops / (2 * target.lanes * target.fmas);
-    Cut best{rows, blocks};
-    double least = 1e30;
-    // Channels are cut where rows don't make tasks of one size: each packs again.
-    for (int parts = 1; parts <= std::min(blocks, 2 * target.cores); ++parts) {
-      int each = ceilDiv(blocks, parts), count = ceilDiv(blocks, each);
-      int units = std::min(most, unitsPerTask(target, rows, count, seconds));
-      double busiest = double(busiestUnits(target.cores, rows, count, units)) /
-                       (double(rows) * count);
-      double time = seconds * busiest +
-                    count * packingCycles(s, target) / hertz / target.cores;
-      if (time < 0.999 * least) {
-        least = time;
-        best = {units, each};
-      }
-    }
-    return best;
+  static FastCut cutOf(const ConvShape &s, const Tile &tile, const Target &target) {
+    return cutFast(target, ceilDiv(s.oh, tile.y), ceilDiv(s.o, target.lanes),
+                   4.0 * ceilDiv(s.c, target.lanes) * target.lanes * s.kh * s.kw * s.ow *
+                       tile.y,
+                   productFlops(s, target) / target.flops, packingCycles(s, target));
   }
 };
 
@@ -195,55 +163,26 @@ void FipConv::build(KernelBuilder &b) const {
   const int coPerTask = std::min(param(b, defaults, "tiles_per_task"), blocks);
   const int run = inBlocks * taps; // vectors of a window
   Var c = b.c, x = b.x, y = b.y, cb = b.cb, n = b.n;
-  Var lane("lane"), q("q");
   Type type = conv.getResult().getType();
 
   // The algorithm.
   const bool computed = b.group.hasPrologue();
-  Func cells("cells"), largest("largest"), peak("peak"), scale("scale"),
-      unscale("unscale"), packed("packed"), total("total"), acc("acc");
+  Func cells("cells"), acc("acc");
+  Var lane("lane"), q("q");
   if (computed)
     cells(lane, q, x, y, n) =
         b.at(conv.getX(), {n, q, lane, y * s.sh - s.top, x * s.sw - s.left});
-  auto window = [&](Expr lane, Expr q, Expr x) -> Expr {
+  const auto units = unitsOf(s, b.target);
+  FastWindows windows(v, run, s.ow, units, [&](Expr lane, Expr q, Expr x, Expr y, Expr n) {
     if (computed)
-      return cells(lane, q, x, y, n);
+      return Expr(cells(lane, q, x, y, n));
     Expr tap = q % taps;
     return b.read(conv.getX(), {lane, x * s.sw + tap % s.kw * s.dw - s.left,
                                 y * s.sh + tap / s.kw * s.dh - s.top, q / taps, n});
-  };
-  // A few neighbours have one scale: always the same ones, whoever computes them.
-  const int near = neighboursOf(s.ow);
-  Var xg("xg");
-  RDom all(0, run, "all"), lanes(0, v, "lanes");
-  largest(lane, xg, y, n) = 0.0f;
-  Expr most = largest(lane, xg, y, n);
-  for (int i = 0; i < near; ++i) {
-    Expr pixel = xg * near + i;
-    if (s.ow % near)
-      pixel = Halide::min(pixel, s.ow - 1);
-    most = Halide::max(most, Halide::abs(window(lane, all, pixel)));
-  }
-  largest(lane, xg, y, n) = most;
-  peak(xg, y, n) = 0.0f;
-  peak(xg, y, n) = Halide::max(peak(xg, y, n), largest(lanes, xg, y, n));
-  FastScale fast(peak(xg, y, n));
-  scale(xg, y, n) = fast.scale;
-  unscale(xg, y, n) = fast.unscale;
-  const auto units = unitsOf(s, b.target);
-  // Behind a pixel's inputs is what undoes their scale: rows are read, measured and
-  // packed one after another.
-  Expr inside = Halide::min(q, run - 1);
-  packed(lane, q, x, y, n) = Halide::select(
-      Halide::likely(q < run),
-      window(lane, inside, x) * turnedScale(scale(x / near, y, n), units.front(), lane, inside),
-      unscale(x / near, y, n));
+  });
+  Func packed = windows.packed, total = windows.total;
   auto input = [&](Expr lane, Expr q) { return packed(lane, q, x, y, n); };
   auto weight = [&](Expr row) { return b.read(conv.getWeight(), {c, row, cb}); };
-  SmallVector<FastPairs> pairs;
-  for (const cnn::FastRun &each : units)
-    pairs.push_back(pairsOf(each, {x, y, n}, input));
-  addPairs(total, {x, y, n}, pairs);
   acc(c, x, y, cb, n) = weight(run * v) - total(x, y, n);
   SmallVector<RDom> sums;
   for (const cnn::FastRun &each : units)
@@ -254,7 +193,7 @@ void FipConv::build(KernelBuilder &b) const {
   b.bind(conv.getResult(), [=, &b](const Point &p) {
     Expr value = acc(p.c, p.x, p.y, p.cb, p.n) *
                  (b.read(filters, {p.c, run * v + 1, p.cb}) *
-                  packed(0, run, p.x, p.y, p.n));
+                  windows.unscale(p.x, p.y, p.n));
     return bias ? value + b.load(bias, p, type) : value;
   });
   Func out = b.output(0, /*wholeVectors=*/true);
@@ -272,26 +211,9 @@ void FipConv::build(KernelBuilder &b) const {
       .fuse(yt, cbt, t)
       .fuse(t, n, t)
       .parallel(t);
-  // Pixels an odd number of cache lines apart keep out of each other's sets.
-  packed.compute_at(out, t)
-      .bound_extent(lane, v)
-      .align_storage(q, (run + 1) | 1)
-      .reorder(lane, x, q, y)
-      .vectorize(lane);
+  windows.computeAt(out, t);
   if (computed)
-    cells.compute_at(packed, y).vectorize(lane).reorder(lane, x, y, q);
-  peak.compute_at(packed, y).update().atomic().vectorize(lanes);
-  largest.compute_at(peak, xg).vectorize(lane);
-  largest.update().vectorize(lane);
-  scale.compute_at(packed, y);
-  unscale.compute_at(packed, y);
-  for (const FastPairs &each : pairs) {
-    Func f = each.sums;
-    Var first = f.args()[0];
-    f.compute_at(total, x).bound_extent(first, each.lanes).vectorize(first);
-    f.update().vectorize(first);
-  }
-  total.compute_at(out, t);
+    cells.compute_at(packed, windows.row).vectorize(lane).reorder(lane, x, y, q);
   acc.compute_at(out, xo).bound_extent(c, v).vectorize(c).unroll(x).unroll(y);
   for (auto [index, k] : llvm::enumerate(sums))
     acc.update((int)index)

@@ -39,23 +39,8 @@ public:
   SmallVector<LayoutChoice> layouts(const Group &group,
                                     const Target &target) const override {
     auto conv = group.anchorAs<cnn::ConvTransposeOp>();
-    ConvShape s = ConvShape::of(conv);
-    auto before = [](int kernel, int stride, int dilation, int pad) {
-      // Rows before the first one's own that the taps reach.
-      int reach = isPhased(kernel, stride, dilation)
-                      ? (kernel - 1) / stride
-                      : ceilDiv((kernel - 1) * dilation, stride);
-      return std::max(0, reach - pad / stride);
-    };
-    auto after = [](int size, int out, int stride, int pad) {
-      int cells = ceilDiv(out, stride) * stride;
-      return std::max(0, (cells - 1 + pad) / stride - (size - 1));
-    };
     return {blockedChoice(group, target, conv.getX(),
-                          {before(s.kh, s.sh, s.dh, s.top),
-                           before(s.kw, s.sw, s.dw, s.left),
-                           after(s.h, s.oh, s.sh, s.top),
-                           after(s.w, s.ow, s.sw, s.left)})};
+                          transposedHalo(ConvShape::of(conv)))};
   }
 
   // Dimension 0 of the weight is the input's channels, dimension 1 the
@@ -149,11 +134,6 @@ public:
   void build(KernelBuilder &b) const override;
 
 private:
-  /// Whether taps are counted within a phase. Of a single tap the others have
-  /// none.
-  static bool isPhased(int kernel, int stride, int dilation) {
-    return dilation == 1 && (kernel >= stride || kernel == 1);
-  }
   /// Whether groups are not whole vectors: lanes then gather their inputs.
   static bool isGeneral(const ConvShape &s, const Target &target) {
     return s.groups > 1 && (s.cig % target.lanes || s.cog % target.lanes);

@@ -94,11 +94,13 @@ def Cnn_PackedAttr : Cnn_Attr<"Packed", "packed"> {
     is a whole dimension (`o`, `i`, `h`, `w` are dimensions 0 to 3); a capital
     counts blocks of a dimension, and a number before a lower-case letter gives
     the block: `OIhw16i16o` is O/16 x I/16 x KH x KW x 16 x 16. What a block
-    lacks is zero. With `winograd = m`, the filters are stored transformed for
+    lacks is zero. `%2h` is what remains of h modulo 2, and any other `h` counts
+    steps of 2 then: `%2h%2wIOhw16o16i` has the phases of a transposed convolution
+    outermost. With `winograd = m`, the filters are stored transformed for
     output tiles of m x m: h and w are m - 1 larger, but where they are 1.
 
     `fip` is for the fast inner product (see FastProduct.h), of tags that end with a
-    block of `i` and one of `o`: each vector of output channels has its inputs in
+    block of `i` and one of `o`, or the reverse of a transposed convolution: each vector of output channels has its inputs in
     one run, scaled by a power of two per output so that the largest lies in [1, 2),
     and behind them two rows more: minus the sum of the products of its pairs, and
     what undoes the scale.

@@ -133,6 +133,18 @@ static FailureOr<SmallVector<PackedDim>> parseTag(StringRef tag,
   static const StringRef letters = "oihw";
   SmallVector<PackedDim> dims;
   SmallVector<int64_t> covered(shape.size(), 1); // elements below, per dim
+  // Of `%2h` steps are of one element, and those of any other `h` of two.
+  for (size_t at = 0; (at = tag.find('%', at)) != StringRef::npos;) {
+    int64_t count;
+    StringRef from = tag.drop_front(++at);
+    if (from.consumeInteger(10, count) || count < 1 || from.empty())
+      return failure();
+    size_t dim = letters.find(llvm::toLower(from.front()));
+    if (dim == StringRef::npos || dim >= shape.size() || covered[dim] > 1 ||
+        count > shape[dim])
+      return failure();
+    covered[dim] = count;
+  }
   // Innermost first, so that blocks are known before what counts them.
   std::string rest = tag.str();
   while (!rest.empty()) {
@@ -146,6 +158,11 @@ static FailureOr<SmallVector<PackedDim>> parseTag(StringRef tag,
       count += (rest.back() - '0') * scale;
       scale *= 10;
       rest.pop_back();
+    }
+    if (!rest.empty() && rest.back() == '%') {
+      rest.pop_back();
+      dims.push_back({(int)dim, count, 1});
+      continue;
     }
     if (count == 0)
       count = (shape[dim] + covered[dim] - 1) / covered[dim];
@@ -165,10 +182,11 @@ SmallVector<int64_t> PackedAttr::physicalShape(ArrayRef<int64_t> logical) const 
   for (const PackedDim &dim : dims)
     shape.push_back(dim.count);
   if (getFip() && !shape.empty()) {
-    // What follows the vectors' number and precedes their lanes is one run.
-    auto vectors = llvm::find_if(dims, [](const PackedDim &d) { return d.dim == 0; });
-    size_t first = vectors - dims.begin() + 1;
-    if (first >= dims.size())
+    // What begins with the inputs' blocks and precedes the outputs' lanes is one run.
+    const int in = 1 - dims.back().dim;
+    auto blocks = llvm::find_if(dims, [=](const PackedDim &d) { return d.dim == in; });
+    size_t first = blocks - dims.begin();
+    if (first + 1 >= dims.size())
       return {};
     int64_t run = 1;
     for (int64_t count : ArrayRef(shape).drop_front(first).drop_back())
@@ -246,8 +264,10 @@ LogicalResult PackOp::verify() {
   if (packed.physicalShape(type.getShape()).empty())
     return emitOpError("tag '") << packed.getTag() << "' does not fit the shape";
   auto dims = packed.physicalDims(type.getShape());
+  // Of a transposed convolution the inputs are the weight's first dimension.
   if (packed.getFip() &&
-      (dims.size() < 3 || dims.back().dim != 0 || dims[dims.size() - 2].dim != 1 ||
+      (dims.size() < 3 || dims.back().dim > 1 ||
+       dims[dims.size() - 2].dim != 1 - dims.back().dim ||
        !type.getElementType().isF32()))
     return emitOpError("the fast inner product takes a tag that ends with a block of "
                        "'i' and one of 'o', in f32");
@@ -271,19 +291,17 @@ static std::vector<float> turnOver(ArrayRef<float> weight, ArrayRef<int64_t> sha
 }
 
 /// What is packed for the fast inner product, from the vectors of a weight as its tag
-/// alone orders them. `channels` are those of a group. Filters that are transformed meet
+/// alone orders them. `channels` are the inputs of a group. Filters that are transformed meet
 /// inputs whose blocks lie far apart: pairs are within one.
 static void packFast(ArrayRef<float> plain, ArrayRef<PackedDim> dims, int64_t channels,
                      bool transformed, MutableArrayRef<float> out) {
   const int64_t lanes = dims.back().count, block = dims[dims.size() - 2].count;
   // A run: blocks of channels, of each all taps that lie within it.
+  const int in = dims[dims.size() - 2].dim;
+  auto isInput = [=](const PackedDim &dim) { return dim.dim == in; };
   int64_t blocks = 1, taps = 1;
-  for (const PackedDim &dim : dims.drop_back(2)) {
-    if (dim.dim == 0)
-      blocks = taps = 1;
-    else
-      (dim.dim == 1 ? blocks : taps) *= dim.count;
-  }
+  for (auto dim = llvm::find_if(dims, isInput); dim < dims.end() - 2; ++dim)
+    (isInput(*dim) ? blocks : taps) *= dim->count;
   const int64_t run = blocks * taps * block;
   const auto units = fastRuns(channels, taps, block, !transformed);
   for (int64_t v = 0, count = plain.size() / (run * lanes); v < count; ++v) {
@@ -369,7 +387,7 @@ LogicalResult PackOp::evaluate(ArrayRef<ArrayRef<float>> in,
     }
   }
   if (packed.getFip())
-    packFast(plain, *dims, shape[1], packed.getWinograd(), out[0]);
+    packFast(plain, *dims, shape[1 - dims->back().dim], packed.getWinograd(), out[0]);
   return success();
 }
 

@@ -344,7 +344,7 @@ int main(int argc, char **argv) {
     for (const char *kernel :
          {"direct", "pointwise", "depthwise", "general", "im2col", "winograd2",
           "winograd4", "winograd6", "planar", "taps", "conv_transpose", "im2col_fip",
-          "winograd2_fip", "winograd4_fip", "winograd6_fip"}) {
+          "winograd2_fip", "winograd4_fip", "winograd6_fip", "conv_transpose_fip"}) {
       if (!options.kernel.empty() && options.kernel != kernel)
         continue;
       for (unsigned layout = 0; layout < 3; ++layout) {

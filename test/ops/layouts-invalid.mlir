@@ -89,14 +89,6 @@ cnn.model @no_such_filter {
 
 // -----
 
-cnn.model @no_vectors {
-  %w = cnn.weight "w" : tensor<8x8x3x3xf32>
-  // expected-error @below {{tag 'hwi8o' does not fit the shape}}
-  %y = cnn.pack %w : tensor<8x8x3x3xf32> to tensor<8x8x3x3xf32, #cnn.packed<"hwi8o", fip>>
-}
-
-// -----
-
 cnn.model @no_block_of_inputs {
   %w = cnn.weight "w" : tensor<8x8x3x3xf32>
   // expected-error @below {{the fast inner product takes a tag that ends with a block of 'i' and one of 'o', in f32}}
@@ -109,4 +101,28 @@ cnn.model @fast_in_halves {
   %w = cnn.weight "w" : tensor<8x8x3x3xf32>
   // expected-error @below {{the fast inner product takes a tag that ends with a block of 'i' and one of 'o', in f32}}
   %y = cnn.pack %w : tensor<8x8x3x3xf32> to tensor<8x8x3x3xbf16, #cnn.packed<"OIhw8i8o", fip>>
+}
+
+// -----
+
+cnn.model @more_phases_than_rows {
+  %w = cnn.weight "w" : tensor<8x8x3x3xf32>
+  // expected-error @below {{tag '%4hOIhw8i8o' does not fit the shape}}
+  %y = cnn.pack %w : tensor<8x8x3x3xf32> to tensor<8x8x3x3xf32, #cnn.packed<"%4hOIhw8i8o">>
+}
+
+// -----
+
+cnn.model @phases_of_phases {
+  %w = cnn.weight "w" : tensor<8x8x3x3xf32>
+  // expected-error @below {{tag '%2h%2hOIhw8i8o' does not fit the shape}}
+  %y = cnn.pack %w : tensor<8x8x3x3xf32> to tensor<8x8x3x3xf32, #cnn.packed<"%2h%2hOIhw8i8o">>
+}
+
+// -----
+
+cnn.model @phases_of_nothing {
+  %w = cnn.weight "w" : tensor<8x8x3x3xf32>
+  // expected-error @below {{tag 'OIhw8i8o%2' does not fit the shape}}
+  %y = cnn.pack %w : tensor<8x8x3x3xf32> to tensor<8x8x3x3xf32, #cnn.packed<"OIhw8i8o%2">>
 }

@@ -32,6 +32,9 @@ cnn.model @packed {
   %2 = cnn.pack %w : tensor<64x32x3x3xf32> to tensor<64x32x3x3xf32, #cnn.packed<"hwOi16o", winograd = 4>>
   // CHECK: tensor<10x4xf32, #cnn.packed<"Oi16o">>
   %3 = cnn.pack %v : tensor<10x4xf32> to tensor<10x4xf32, #cnn.packed<"Oi16o">>
+  // The phases of rows and columns, of two each, outermost.
+  // CHECK: tensor<64x32x3x3xf32, #cnn.packed<"%2h%2wOIhwi16o">>
+  %6 = cnn.pack %w : tensor<64x32x3x3xf32> to tensor<64x32x3x3xf32, #cnn.packed<"%2h%2wOIhwi16o">>
   // For the fast inner product: as they are, and transformed.
   // CHECK: tensor<64x32x3x3xf32, #cnn.packed<"OIhw16i16o", fip>>
   %4 = cnn.pack %w : tensor<64x32x3x3xf32> to tensor<64x32x3x3xf32, #cnn.packed<"OIhw16i16o", fip>>
