@@ -146,7 +146,7 @@ private:
     return cutFast(target, ceilDiv(s.oh, tile.y), ceilDiv(s.o, target.lanes),
                    4.0 * ceilDiv(s.c, target.lanes) * target.lanes * s.kh * s.kw * s.ow *
                        tile.y,
-                   productFlops(s, target) / target.flops, packingCycles(s, target));
+                   4.0 * s.o * s.c * s.kh * s.kw, productFlops(s, target) / target.flops, packingCycles(s, target));
   }
 };
 

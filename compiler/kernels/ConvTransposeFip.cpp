@@ -159,7 +159,7 @@ private:
   static FastCut cutOf(const ConvShape &s, const Tile &tile, const Target &target) {
     return cutFast(target, ceilDiv(s.oh / s.sh, tile.y), ceilDiv(s.o, target.lanes),
                    4.0 * runOf(s, target) * target.lanes * s.ow / s.sw * tile.y,
-                   productFlops(s, target) / target.flops, packingCycles(s, target));
+                   4.0 * s.o * s.c * s.kh * s.kw, productFlops(s, target) / target.flops, packingCycles(s, target));
   }
 };
 

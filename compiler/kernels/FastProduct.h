@@ -43,9 +43,9 @@ struct FastCut {
 };
 /// Cuts so many of them whose products take `seconds` on one core: `rowBytes` of windows
 /// are packed for a row of tiles, `packing` cycles for all of them, and again by each task
-/// of other channels.
+/// of other channels; each task of other rows reads the weights again.
 FastCut cutFast(const Target &target, int rows, int blocks, double rowBytes,
-                double seconds, double packing);
+                double weightBytes, double seconds, double packing);
 
 /// Their error over the root of the terms, as Kernel::error. Measured on the data of
 /// test/kernels/ConvErrors.cpp: windows up to 9.4e-8, of channels of very different sizes;
