@@ -7,9 +7,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "compiler/kernels/FastProduct.h"
-
-#include <cmath>
+#include "compiler/kernels/FastConv.h"
 
 using namespace mlir;
 using Halide::Expr;
@@ -21,7 +19,7 @@ using Halide::Var;
 namespace halcyon {
 namespace {
 
-class FipConv : public Kernel {
+class FipConv : public FastConv {
 public:
   StringRef name() const override { return "im2col_fip"; }
 
@@ -60,108 +58,27 @@ public:
                                 /*fip=*/true);
   }
 
-  cnn::ScheduleAttr schedule(const Group &group,
-                             const Target &target) const override {
-    auto conv = group.anchorAs<cnn::ConvOp>();
-    ConvShape s = ConvShape::of(conv);
-    Tile tile = tileOf(s, target);
-    FastCut cut = cutOf(s, tile, target);
-    return makeSchedule(conv.getContext(), name(),
-                        {{"tile_x", tile.x},
-                         {"tile_y", tile.y},
-                         {"rows_per_task", cut.rows},
-                         {"tiles_per_task", cut.blocks},
-                         {"prefetch", 1}});
-  }
-
-  SmallVector<ScheduleParameter>
-  parameters(const Group &group, const Target &target) const override {
-    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
-    int blocks = ceilDiv(s.o, target.lanes);
-    return {{"tile_x", 1, s.ow, {}},
-            {"tile_y", 1, s.oh, {}},
-            {"rows_per_task", 1, s.oh, taskSizes(s.oh)},
-            {"tiles_per_task", 1, blocks, taskSizes(blocks)},
-            {"prefetch", 0, 1, {0, 1}, /*flag=*/true}};
-  }
-
-  bool holds(const Group &, const Target &target, cnn::ScheduleAttr schedule,
-             std::string &why) const override {
-    return tileFits(target, 1, int(schedule.param("tile_x") * schedule.param("tile_y")),
-                    why);
-  }
-
-  SmallVector<cnn::ScheduleAttr> space(const Group &group,
-                                       const Target &target) const override {
-    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
-    SmallVector<Assignment> tiles;
-    for (const Tile &tile :
-         tilesToTry(fastProductTarget(target), s.ow, s.oh, /*blocks=*/1))
-      for (int64_t rows : taskSizes(ceilDiv(s.oh, tile.y)))
-        tiles.push_back(
-            {{"tile_x", tile.x}, {"tile_y", tile.y}, {"rows_per_task", rows}});
-    return spaceFrom(group, target, tiles);
-  }
-
-  double error(const Group &group, const Target &) const override {
-    return kFastError * std::sqrt(groupTerms(group));
-  }
-
-  double cost(const Group &group, const Target &target) const override {
-    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
-    Tile tile = tileOf(s, target);
-    FastCut cut = cutOf(s, tile, target);
-    const double vectors = ceilDiv(s.o, target.lanes) * double(target.lanes) / s.o;
-    const double parts = ceilDiv(ceilDiv(s.o, target.lanes), cut.blocks);
-    return convSeconds(group, target, productFlops(s, target) * vectors,
-                       0.93 * tile.efficiency) +
-           parts * packingCycles(s, target) / (cyclesPerSecond(target) * target.cores);
-  }
-
   void build(KernelBuilder &b) const override;
 
-private:
-  static Tile tileOf(const ConvShape &s, const Target &target) {
-    return chooseTile(fastProductTarget(target), s.ow, s.oh, /*blocks=*/1);
-  }
-
-  static auto unitsOf(const ConvShape &s, const Target &target) {
-    return cnn::fastRuns(s.c, s.kh * s.kw, target.lanes, /*inThrees=*/true);
-  }
-
-  /// The products' operations, as many as take their time in multiply-adds.
-  static double productFlops(const ConvShape &s, const Target &target) {
-    double whole = 2.0 * s.o * s.oh * s.ow * ceilDiv(s.c, target.lanes) * target.lanes *
-                   s.kh * s.kw;
-    return whole * fastProductTime(unitsOf(s, target), target);
-  }
-
-  /// Cycles of packing all windows once.
-  static double packingCycles(const ConvShape &s, const Target &target) {
-    return double(s.oh) * s.ow *
-           FastWindows::cycles(ceilDiv(s.c, target.lanes) * double(s.kh) * s.kw);
-  }
-
-  static FastCut cutOf(const ConvShape &s, const Tile &tile, const Target &target) {
-    return cutFast(target, ceilDiv(s.oh, tile.y), ceilDiv(s.o, target.lanes),
-                   4.0 * ceilDiv(s.c, target.lanes) * target.lanes * s.kh * s.kw * s.ow *
-                       tile.y,
-                   4.0 * s.o * s.c * s.kh * s.kw, productFlops(s, target) / target.flops, packingCycles(s, target));
+protected:
+  Layer layerOf(const Group &group, const Target &target) const override {
+    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvOp>());
+    return {s, s.kh * s.kw, s.ow, s.oh, double(s.oh) * s.ow, s.o, target.lanes};
   }
 };
 
 void FipConv::build(KernelBuilder &b) const {
   auto conv = b.group.anchorAs<cnn::ConvOp>();
   ConvShape s = ConvShape::of(conv);
-  const int v = b.target.lanes, taps = s.kh * s.kw;
+  const Layer layer = layerOf(b.group, b.target);
+  const int v = b.target.lanes, taps = layer.taps;
   cnn::ScheduleAttr defaults = schedule(b.group, b.target);
-  const int blocks = ceilDiv(s.o, v), inBlocks = ceilDiv(s.c, v);
+  const int blocks = ceilDiv(s.o, v), run = layer.run();
   const int tileX = std::min(param(b, defaults, "tile_x"), s.ow);
   const int tileY = std::min(param(b, defaults, "tile_y"), s.oh);
   const int rowsPerTask =
       tilesPerTask(s.oh, tileY, param(b, defaults, "rows_per_task"));
   const int coPerTask = std::min(param(b, defaults, "tiles_per_task"), blocks);
-  const int run = inBlocks * taps; // vectors of a window
   Var c = b.c, x = b.x, y = b.y, cb = b.cb, n = b.n;
   Type type = conv.getResult().getType();
 
@@ -172,7 +89,7 @@ void FipConv::build(KernelBuilder &b) const {
   if (computed)
     cells(lane, q, x, y, n) =
         b.at(conv.getX(), {n, q, lane, y * s.sh - s.top, x * s.sw - s.left});
-  const auto units = unitsOf(s, b.target);
+  const auto units = layer.units();
   FastWindows windows(v, run, s.ow, units, [&](Expr lane, Expr q, Expr x, Expr y, Expr n) {
     if (computed)
       return Expr(cells(lane, q, x, y, n));

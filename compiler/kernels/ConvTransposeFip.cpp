@@ -8,9 +8,7 @@
 //
 //===----------------------------------------------------------------------===//
 
-#include "compiler/kernels/FastProduct.h"
-
-#include <cmath>
+#include "compiler/kernels/FastConv.h"
 
 using namespace mlir;
 using Halide::Expr;
@@ -22,7 +20,7 @@ using Halide::Var;
 namespace halcyon {
 namespace {
 
-class TransposedFip : public Kernel {
+class TransposedFip : public FastConv {
 public:
   StringRef name() const override { return "conv_transpose_fip"; }
 
@@ -66,110 +64,35 @@ public:
                                 0, /*fip=*/true);
   }
 
-  cnn::ScheduleAttr schedule(const Group &group,
-                             const Target &target) const override {
-    auto conv = group.anchorAs<cnn::ConvTransposeOp>();
-    ConvShape s = ConvShape::of(conv);
-    Tile tile = tileOf(s, target);
-    FastCut cut = cutOf(s, tile, target);
-    return makeSchedule(conv.getContext(), name(),
-                        {{"tile_x", tile.x},
-                         {"tile_y", tile.y},
-                         {"rows_per_task", cut.rows},
-                         {"tiles_per_task", cut.blocks},
-                         {"prefetch", 1}});
-  }
-
-  SmallVector<ScheduleParameter>
-  parameters(const Group &group, const Target &target) const override {
-    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvTransposeOp>());
-    int blocks = ceilDiv(s.o, target.lanes), rows = s.oh / s.sh;
-    return {{"tile_x", 1, s.ow / s.sw, {}},
-            {"tile_y", 1, rows, {}},
-            {"rows_per_task", 1, rows, taskSizes(rows)},
-            {"tiles_per_task", 1, blocks, taskSizes(blocks)},
-            {"prefetch", 0, 1, {0, 1}, /*flag=*/true}};
-  }
-
-  bool holds(const Group &, const Target &target, cnn::ScheduleAttr schedule,
-             std::string &why) const override {
-    return tileFits(target, 1, int(schedule.param("tile_x") * schedule.param("tile_y")),
-                    why);
-  }
-
-  SmallVector<cnn::ScheduleAttr> space(const Group &group,
-                                       const Target &target) const override {
-    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvTransposeOp>());
-    SmallVector<Assignment> tiles;
-    for (const Tile &tile : tilesToTry(fastProductTarget(target), s.ow / s.sw,
-                                       s.oh / s.sh, /*blocks=*/1))
-      for (int64_t rows : taskSizes(ceilDiv(s.oh / s.sh, tile.y)))
-        tiles.push_back(
-            {{"tile_x", tile.x}, {"tile_y", tile.y}, {"rows_per_task", rows}});
-    return spaceFrom(group, target, tiles);
-  }
-
-  double error(const Group &group, const Target &) const override {
-    return kFastError * std::sqrt(groupTerms(group));
-  }
-
-  double cost(const Group &group, const Target &target) const override {
-    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvTransposeOp>());
-    Tile tile = tileOf(s, target);
-    FastCut cut = cutOf(s, tile, target);
-    const double parts = ceilDiv(ceilDiv(s.o, target.lanes), cut.blocks);
-    return convSeconds(group, target, productFlops(s, target), 0.93 * tile.efficiency) +
-           parts * packingCycles(s, target) / (cyclesPerSecond(target) * target.cores);
-  }
-
   void build(KernelBuilder &b) const override;
 
+protected:
+  Layer layerOf(const Group &group, const Target &target) const override {
+    ConvShape s = ConvShape::of(group.anchorAs<cnn::ConvTransposeOp>());
+    return {s,
+            s.kh / s.sh * (s.kw / s.sw),
+            s.ow / s.sw,
+            s.oh / s.sh,
+            double(windowsOf(s.oh, s.sh, s.top)) * windowsOf(s.ow, s.sw, s.left),
+            ceilDiv(s.o, target.lanes) * target.lanes,
+            target.lanes};
+  }
+
 private:
-  static int tapsOf(const ConvShape &s) { return s.kh / s.sh * (s.kw / s.sw); }
   /// Windows of an axis: phases of a padded one begin in two of them.
   static int windowsOf(int out, int stride, int pad) {
     return out / stride + (pad % stride + stride - 1) / stride;
-  }
-
-  static Tile tileOf(const ConvShape &s, const Target &target) {
-    return chooseTile(fastProductTarget(target), s.ow / s.sw, s.oh / s.sh, /*blocks=*/1);
-  }
-
-  static auto unitsOf(const ConvShape &s, const Target &target) {
-    return cnn::fastRuns(s.c, tapsOf(s), target.lanes, /*inThrees=*/true);
-  }
-
-  /// Vectors of a window.
-  static int runOf(const ConvShape &s, const Target &target) {
-    return ceilDiv(s.c, target.lanes) * tapsOf(s);
-  }
-
-  /// The products' operations, as many as take their time in multiply-adds.
-  static double productFlops(const ConvShape &s, const Target &target) {
-    double vectors = double(ceilDiv(s.o, target.lanes)) * runOf(s, target);
-    return 2.0 * vectors * target.lanes * target.lanes * s.oh * s.ow *
-           fastProductTime(unitsOf(s, target), target);
-  }
-
-  static double packingCycles(const ConvShape &s, const Target &target) {
-    return double(windowsOf(s.oh, s.sh, s.top)) * windowsOf(s.ow, s.sw, s.left) *
-           FastWindows::cycles(runOf(s, target));
-  }
-
-  static FastCut cutOf(const ConvShape &s, const Tile &tile, const Target &target) {
-    return cutFast(target, ceilDiv(s.oh / s.sh, tile.y), ceilDiv(s.o, target.lanes),
-                   4.0 * runOf(s, target) * target.lanes * s.ow / s.sw * tile.y,
-                   4.0 * s.o * s.c * s.kh * s.kw, productFlops(s, target) / target.flops, packingCycles(s, target));
   }
 };
 
 void TransposedFip::build(KernelBuilder &b) const {
   auto conv = b.group.anchorAs<cnn::ConvTransposeOp>();
   ConvShape s = ConvShape::of(conv);
-  const int v = b.target.lanes, across = s.kw / s.sw, taps = tapsOf(s);
+  const Layer layer = layerOf(b.group, b.target);
+  const int v = b.target.lanes, across = s.kw / s.sw, taps = layer.taps;
   cnn::ScheduleAttr defaults = schedule(b.group, b.target);
-  const int blocks = ceilDiv(s.o, v), run = runOf(s, b.target);
-  const int columns = s.ow / s.sw, rows = s.oh / s.sh;
+  const int blocks = ceilDiv(s.o, v), run = layer.run();
+  const int columns = layer.columns, rows = layer.rows;
   const int tileX = std::min(param(b, defaults, "tile_x"), columns);
   const int tileY = std::min(param(b, defaults, "tile_y"), rows);
   const int taskRows = std::min(rows, tileY * param(b, defaults, "rows_per_task"));
@@ -180,7 +103,7 @@ void TransposedFip::build(KernelBuilder &b) const {
   Type type = conv.getResult().getType();
 
   // The algorithm. Windows are counted from the first that a pixel reads.
-  const auto units = unitsOf(s, b.target);
+  const auto units = layer.units();
   FastWindows windows(
       v, run, windowsOf(s.ow, s.sw, s.left), units,
       [&](Expr lane, Expr k, Expr x, Expr y, Expr n) {

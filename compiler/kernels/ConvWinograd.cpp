@@ -103,7 +103,6 @@ void WinogradConv::build(KernelBuilder &b) const {
   const int inBlocks = ceilDiv(s.c, v);
   Func acc("acc"), product("product");
   SmallVector<RDom> sums;
-  SmallVector<FastPairs> pairSums;
   if (fast) {
     auto input = [&](Expr lane, Expr block) {
       return inT(lane, tx, ty, u, w, block, batch);
@@ -111,9 +110,7 @@ void WinogradConv::build(KernelBuilder &b) const {
     auto weight = [&](Expr row) {
       return b.read(conv.getWeight(), {c, row, cb, u, w});
     };
-    for (const cnn::FastRun &run : units)
-      pairSums.push_back(pairsOf(run, {tx, ty, u, w, batch}, input));
-    addPairs(total, {tx, ty, u, w, batch}, pairSums);
+    addPairs(total, {tx, ty, u, w, batch}, units, input);
     acc(c, tx, ty, u, w, cb, batch) =
         weight(inBlocks * v) - total(tx, ty, u, w, batch);
     for (const cnn::FastRun &run : units)
@@ -265,12 +262,6 @@ void WinogradConv::build(KernelBuilder &b) const {
     scale.compute_at(out, group).bound(turns, 0, 2).bound_extent(c, v).vectorize(c);
     unscale.compute_at(out, group);
     total.compute_at(product, phases ? uw : u);
-    for (const FastPairs &each : pairSums) {
-      Func f = each.sums;
-      Var first = f.args()[0];
-      f.compute_at(total, tx).bound_extent(first, each.lanes).vectorize(first);
-      f.update().vectorize(first);
-    }
   }
   inT.compute_at(out, group)
       .bound_extent(tx, width)

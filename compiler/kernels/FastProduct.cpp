@@ -55,40 +55,6 @@ double cyclesPerSecond(const Target &target) {
   return target.flops / (2 * target.lanes * target.fmas);
 }
 
-FastCut cutFast(const Target &target, int rows, int blocks, double rowBytes,
-                double weightBytes, double seconds, double packing) {
-  // What is packed at a time stays in half of L2.
-  const int most = std::max(1, int(target.l2 / 2 / rowBytes));
-  FastCut best{rows, blocks};
-  double least = 1e30;
-  // Channels are cut where rows don't make tasks of one size, and where a task's weights
-  // do not stay in L2 beside its windows. Zen 4, two threads, 7x7, 320 to 1280 channels:
-  // two rows of half of them a task 146 us, all rows 133.
-  for (int parts = 1; parts <= std::min(blocks, 2 * target.cores); ++parts) {
-    const int each = ceilDiv(blocks, parts), count = ceilDiv(blocks, each);
-    const double weights = weightBytes * each / blocks;
-    auto consider = [&](int units) {
-      units = std::min(most, units);
-      double busiest = double(busiestUnits(target.cores, rows, count, units)) /
-                       (double(rows) * count);
-      double again = weights + units * rowBytes > 0.8 * target.l2
-                         ? 0.6 * weights / target.l2Bandwidth
-                         : 0;
-      double tasks = ceilDiv(ceilDiv(rows, units) * count, target.cores);
-      double time = seconds * busiest + tasks * again +
-                    count * packing / cyclesPerSecond(target) / target.cores;
-      if (time < 0.999 * least) {
-        least = time;
-        best = {units, each};
-      }
-    };
-    consider(unitsPerTask(target, rows, count, seconds));
-    consider(rows);
-    consider(ceilDiv(rows, target.cores));
-  }
-  return best;
-}
-
 FastScale::FastScale(Expr largest) {
   // The exponent alone, of normal numbers whose inverse is one, too.
   auto bits = [](uint32_t exponent) {
@@ -130,7 +96,17 @@ SmallVector<RDom> addFastProducts(Func acc, const std::vector<Expr> &place,
   return domains;
 }
 
-FastPairs pairsOf(const cnn::FastRun &units, const std::vector<Var> &at, Factor x) {
+namespace {
+/// The products of the pairs of units of inputs, a vector of lanes of which the first
+/// `pairs` count: to be summed over them.
+struct FastPairs {
+  Func sums;
+  RDom units;
+  int pairs, lanes;
+};
+} // namespace
+
+static FastPairs pairsOf(const cnn::FastRun &units, const std::vector<Var> &at, Factor x) {
   FastPairs pairs{Func("pairs"), RDom(0, (int)units.count, "k"), (int)units.pairs(), 1};
   // Whole vectors, of which the last lanes may lie beyond the pairs.
   while (pairs.lanes < pairs.pairs)
@@ -147,10 +123,12 @@ FastPairs pairsOf(const cnn::FastRun &units, const std::vector<Var> &at, Factor 
   return pairs;
 }
 
-void addPairs(Func total, const std::vector<Var> &at, ArrayRef<FastPairs> runs) {
+void addPairs(Func total, const std::vector<Var> &at, ArrayRef<cnn::FastRun> runs,
+              Factor x) {
   const std::vector<Expr> place(at.begin(), at.end());
   total(at) = 0.0f;
-  for (auto [index, pairs] : llvm::enumerate(runs)) {
+  for (auto [index, run] : llvm::enumerate(runs)) {
+    FastPairs pairs = pairsOf(run, at, x);
     RDom lane(0, pairs.lanes, "lane");
     std::vector<Expr> from = place;
     from.insert(from.begin(), Expr(lane));
@@ -160,66 +138,11 @@ void addPairs(Func total, const std::vector<Var> &at, ArrayRef<FastPairs> runs) 
                         : sum;
     if (pairs.lanes > 1)
       total.update((int)index).atomic().vectorize(lane.x);
+    Func sums = pairs.sums;
+    Var first = sums.args()[0];
+    sums.compute_at(total, at.front()).bound_extent(first, pairs.lanes).vectorize(first);
+    sums.update().vectorize(first);
   }
-}
-
-/// Windows of a row that have one scale.
-static int neighboursOf(int width) {
-  const int most = 14, even = divisorUpTo(width, most);
-  return even >= 5 || width <= 5 ? even : std::min(width, 8);
-}
-
-FastWindows::FastWindows(int lanes, int run, int width,
-                         SmallVector<cnn::FastRun, 3> units, Window window)
-    : lanes(lanes), run(run), all(0, run, "all"), across(0, lanes, "lanes") {
-  const int near = neighboursOf(width);
-  largest(lane, group, row, n) = 0.0f;
-  Expr most = largest(lane, group, row, n);
-  for (int i = 0; i < near; ++i) {
-    Expr column = group * near + i;
-    if (width % near)
-      column = Halide::min(column, width - 1);
-    most = Halide::max(most, Halide::abs(window(lane, all, column, row, n)));
-  }
-  largest(lane, group, row, n) = most;
-  peak(group, row, n) = 0.0f;
-  peak(group, row, n) = Halide::max(peak(group, row, n), largest(across, group, row, n));
-  FastScale fast(peak(group, row, n));
-  scales(group, row, n) = fast.scale;
-  unscales(group, row, n) = fast.unscale;
-  // Rows are read, measured and packed one after another.
-  Expr inside = Halide::min(q, run - 1);
-  packed(lane, q, x, row, n) = Halide::select(
-      Halide::likely(q < run),
-      window(lane, inside, x, row, n) *
-          turnedScale(scales(x / near, row, n), units.front(), lane, inside),
-      unscales(x / near, row, n));
-  for (const cnn::FastRun &each : units)
-    pairs.push_back(pairsOf(each, {x, row, n}, [&](Expr lane, Expr q) {
-      return packed(lane, q, x, row, n);
-    }));
-  addPairs(total, {x, row, n}, pairs);
-}
-
-void FastWindows::computeAt(Func consumer, Var loop) {
-  // Windows an odd number of cache lines apart keep out of each other's sets.
-  packed.compute_at(consumer, loop)
-      .bound_extent(lane, lanes)
-      .align_storage(q, (run + 1) | 1)
-      .reorder(lane, x, q, row)
-      .vectorize(lane);
-  peak.compute_at(packed, row).update().atomic().vectorize(across);
-  largest.compute_at(peak, group).vectorize(lane);
-  largest.update().vectorize(lane);
-  scales.compute_at(packed, row);
-  unscales.compute_at(packed, row);
-  for (const FastPairs &each : pairs) {
-    Func f = each.sums;
-    Var first = f.args()[0];
-    f.compute_at(total, x).bound_extent(first, each.lanes).vectorize(first);
-    f.update().vectorize(first);
-  }
-  total.compute_at(consumer, loop);
 }
 
 } // namespace halcyon

@@ -22,8 +22,6 @@
 #include "compiler/kernels/ConvCommon.h"
 #include "dialects/cnn/FastProduct.h"
 
-#include <functional>
-
 namespace halcyon {
 
 /// Whether a convolution's products can be made so.
@@ -36,16 +34,6 @@ double fastProductTime(llvm::ArrayRef<cnn::FastRun> units, const Target &target)
 Target fastProductTarget(const Target &target);
 /// Cycles in a second, as far as its arithmetic tells.
 double cyclesPerSecond(const Target &target);
-
-/// Rows of tiles and vectors of output channels of a task.
-struct FastCut {
-  int rows, blocks;
-};
-/// Cuts so many of them whose products take `seconds` on one core: `rowBytes` of windows
-/// are packed for a row of tiles, `packing` cycles for all of them, and again by each task
-/// of other channels; each task of other rows reads the weights again.
-FastCut cutFast(const Target &target, int rows, int blocks, double rowBytes,
-                double weightBytes, double seconds, double packing);
 
 /// Their error over the root of the terms, as Kernel::error. Measured on the data of
 /// test/kernels/ConvErrors.cpp: windows up to 9.4e-8, of channels of very different sizes;
@@ -71,54 +59,10 @@ llvm::SmallVector<Halide::RDom> addFastProducts(Halide::Func acc,
                                                 const cnn::FastRun &units, Factor x,
                                                 Factor w);
 
-/// The products of the pairs of units of inputs, a vector of lanes of which the first
-/// `pairs` count: to be summed over them.
-struct FastPairs {
-  Halide::Func sums;
-  Halide::RDom units;
-  int pairs, lanes;
-};
-FastPairs pairsOf(const cnn::FastRun &units, const std::vector<Halide::Var> &at, Factor x);
-/// Adds them up: gives `total` of `at`, and schedules that but for where it is computed.
+/// `total` of `at` becomes the sum of the products of the pairs of units of inputs, and is
+/// scheduled but for where it is computed.
 void addPairs(Halide::Func total, const std::vector<Halide::Var> &at,
-              llvm::ArrayRef<FastPairs> runs);
-
-/// Windows of a map, each packed as one run of so many vectors and scaled by the power of
-/// two of a few neighbours in its row: always the same ones, whoever computes them.
-class FastWindows {
-public:
-  /// A window's number, by lane, vector of the run, column, row and image.
-  using Window = std::function<Halide::Expr(Halide::Expr, Halide::Expr, Halide::Expr,
-                                            Halide::Expr, Halide::Expr)>;
-  /// `width`: windows of a row.
-  FastWindows(int lanes, int run, int width, llvm::SmallVector<cnn::FastRun, 3> units,
-              Window window);
-
-  /// By lane, vector of the run, column, row and image. Behind the run is `unscale`.
-  Halide::Func packed{"packed"};
-  Halide::Expr unscale(Halide::Expr x, Halide::Expr y, Halide::Expr n) const {
-    return packed(0, run, x, y, n);
-  }
-  /// The sum of the products of its pairs, by column, row and image.
-  Halide::Func total{"total"};
-  /// The loop over the windows of rows is `row`.
-  void computeAt(Halide::Func consumer, Halide::Var loop);
-
-  /// Cycles of packing a window of so many vectors: a vector comes from L2 or beyond, is
-  /// read twice, scaled, written and multiplied, and a pixel's numbers are gathered from
-  /// their lanes. Zen 4: 100 for 6 vectors, 145 for 9, 750 for 64.
-  static double cycles(double vectors) { return 13 * vectors + 15; }
-
-  Halide::Var lane{"lane"}, q{"q"}, x{"x"}, row{"y"}, n{"n"};
-
-private:
-  int lanes, run;
-  Halide::Func largest{"largest"}, peak{"peak"}, scales{"scale"}, unscales{"unscale"};
-  Halide::RDom all;
-  Halide::RDom across;
-  Halide::Var group{"xg"};
-  llvm::SmallVector<FastPairs> pairs;
-};
+              llvm::ArrayRef<cnn::FastRun> runs, Factor x);
 
 } // namespace halcyon
 
